@@ -54,11 +54,16 @@ class Verdict(StrEnum):
 
 
 class Admission(msgspec.Struct, frozen=True):
-    """The decision on a handshake; `status` is the HTTP status of a refusal."""
+    """The decision on a handshake; `status` is the HTTP status of a refusal.
+
+    `authenticated` says that the charger proved who it is: only such a newcomer may
+    take the place of a living connection.
+    """
 
     verdict: Verdict
     status: int = 404
     reason: str = ""
+    authenticated: bool = False
 
 
 class Knock(msgspec.Struct, frozen=True):
@@ -152,6 +157,7 @@ class Transaction(msgspec.Struct, kw_only=True, frozen=True):
     power_w: float | None = None
     soc_percent: float | None = None
     last_sample_at: datetime | None = None
+    last_sample_time: datetime | None = None
     stop_id_tag: str | None = None
     meter_stop_wh: int | None = None
     stop_time: datetime | None = None
@@ -232,6 +238,7 @@ class CommandState(StrEnum):
     ANSWERED = "answered"
     TIMED_OUT = "timed out"
     FAILED = "failed"
+    REFUSED = "refused"
     UNCERTAIN = "uncertain"
 
 
@@ -239,7 +246,9 @@ class Command(msgspec.Struct, kw_only=True):
     """A CALL of ours to a charger, its answer, and its effect where OCPP has one.
 
     `status` is the charger's word ("Accepted", "Rejected", ...); `effect` tells
-    what followed, such as "transaction 17 started".
+    what followed, such as "transaction 17 started". "refused" was never sent,
+    "uncertain" was sent on a connection that ended before the answer. `late` marks
+    an answer that came after the time limit.
     """
 
     command_id: str
@@ -255,6 +264,7 @@ class Command(msgspec.Struct, kw_only=True):
     error_code: str = ""
     error: str = ""
     effect: str = ""
+    late: bool = False
 
 
 class ChargerMemory(msgspec.Struct, kw_only=True, frozen=True):
