@@ -69,7 +69,7 @@ class Ledger:
 
     def on_connector(self, connector_id: int) -> Transaction | None:
         """Find the newest open transaction of a connector."""
-        for transaction in reversed(self._open.values()):
+        for transaction in reversed(tuple(self._open.values())):
             if transaction.connector_id == connector_id:
                 return transaction
         return None
@@ -162,7 +162,7 @@ class Ledger:
 
     def _charging(self, connector_id: int, time: datetime | None) -> Transaction | None:
         """Find what a connector was charging at a time."""
-        for transaction in reversed(self._open.values()):
+        for transaction in reversed(tuple(self._open.values())):
             if transaction.connector_id == connector_id and _began_before(transaction, time):
                 return transaction
         return None
