@@ -1,0 +1,115 @@
+"""Decorators that say who may call a function, and where its state lives."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeVar
+
+    F = TypeVar("F", bound=Callable[..., Any])
+
+ROLES = ("viewer", "operator", "admin")
+METHODS = ("GET", "POST", "PUT", "DELETE")
+WEB_PREFIXES = ("view_", "api_", "render_")
+
+
+class Access:
+    """Who may call a web function, and with which HTTP method (None: by its name)."""
+
+    __slots__ = ("method", "role")
+
+    def __init__(self, role: str = "viewer", method: str | None = None) -> None:
+        if role not in ROLES:
+            raise ValueError(f"role {role!r} is none of {', '.join(ROLES)}")
+        if method is not None and method not in METHODS:
+            raise ValueError(f"method {method!r} is none of {', '.join(METHODS)}")
+        self.role = role
+        self.method = method
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Access):
+            return NotImplemented
+        return (self.role, self.method) == (other.role, other.method)
+
+    def __hash__(self) -> int:
+        return hash((self.role, self.method))
+
+    def __repr__(self) -> str:
+        return f"Access(role={self.role!r}, method={self.method!r})"
+
+
+class Route:
+    """Where a web function answers: `kind` is "view", "api" or "render"."""
+
+    __slots__ = ("kind", "method", "name", "role")
+
+    def __init__(self, kind: str, name: str, method: str, role: str) -> None:
+        self.kind = kind
+        self.name = name
+        self.method = method
+        self.role = role
+
+    def __repr__(self) -> str:
+        return f"Route({self.kind!r}, {self.name!r}, {self.method!r}, {self.role!r})"
+
+
+def access(*, role: str = "viewer", method: str | None = None) -> Callable[[F], F]:
+    """Set the role a function needs on the web, and its HTTP method.
+
+    :param role: "viewer", "operator" or "admin"
+    :param method: "GET", "POST", "PUT" or "DELETE"; None leaves it to the name
+    """
+    wanted = Access(role, method)
+
+    def mark(fn: F) -> F:
+        fn.__gway_access__ = wanted  # type: ignore[attr-defined]
+        return fn
+
+    return mark
+
+
+def route_of(name: str, fn: object = None) -> Route | None:
+    """Say where the function `name` answers on the web, or None when it does not.
+
+    `view_x`, `api_x` and `render_x` are GET for viewers; `api_post_x` and the like
+    are that method for operators. `@access` on `fn` has the last word.
+    """
+    for prefix in WEB_PREFIXES:
+        if name.startswith(prefix) and len(name) > len(prefix):
+            break
+    else:
+        return None
+    rest, method, role = name[len(prefix) :], "GET", "viewer"
+    word, _, after = rest.partition("_")
+    if word.upper() in METHODS and after:
+        rest, method = after, word.upper()
+        role = "viewer" if method == "GET" else "operator"
+    marked = getattr(fn, "__gway_access__", None)
+    if marked is not None:
+        role = marked.role
+        method = marked.method or method
+    return Route(prefix[:-1], rest, method, role)
+
+
+def live(fn: F) -> F:
+    """Run a verb in the process that serves: here when it is this one, else there.
+
+    Its project needs an `api_` function of the same name, which the call is
+    forwarded to. The arguments must be plain values.
+    """
+    from functools import wraps
+
+    @wraps(fn)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        from gway.resolver import current
+
+        gateway = current()
+        if gateway.serving:
+            return fn(*args, **kwargs)
+        from gway.remote import forward
+
+        return forward(gateway, fn, args, kwargs)
+
+    call.__gway_live__ = True  # type: ignore[attr-defined]
+    return call  # type: ignore[return-value]
