@@ -39,21 +39,6 @@ class Access:
         return f"Access(role={self.role!r}, method={self.method!r})"
 
 
-class Route:
-    """Where a web function answers: `kind` is "view", "api" or "render"."""
-
-    __slots__ = ("kind", "method", "name", "role")
-
-    def __init__(self, kind: str, name: str, method: str, role: str) -> None:
-        self.kind = kind
-        self.name = name
-        self.method = method
-        self.role = role
-
-    def __repr__(self) -> str:
-        return f"Route({self.kind!r}, {self.name!r}, {self.method!r}, {self.role!r})"
-
-
 def access(*, role: str = "viewer", method: str | None = None) -> Callable[[F], F]:
     """Set the role a function needs on the web, and its HTTP method.
 
@@ -69,27 +54,30 @@ def access(*, role: str = "viewer", method: str | None = None) -> Callable[[F], 
     return mark
 
 
-def route_of(name: str, fn: object = None) -> Route | None:
-    """Say where the function `name` answers on the web, or None when it does not.
+def access_of(fn: Callable[..., Any]) -> Access:
+    """Say who may call a web function and how; `method` is never None.
 
-    `view_x`, `api_x` and `render_x` are GET for viewers; `api_post_x` and the like
-    are that method for operators. `@access` on `fn` has the last word.
+    `view_x`, `api_x` and `render_x` are GET for viewers, `api_post_x` and the like
+    are that method for operators; `@access` has the last word.
     """
+    _, _, rest = fn.__name__.partition("_")
+    word, _, bare = rest.partition("_")
+    method = word.upper() if bare and word.upper() in METHODS else "GET"
+    role = "viewer" if method == "GET" else "operator"
+    marked: Access | None = getattr(fn, "__gway_access__", None)
+    if marked is None:
+        return Access(role, method)
+    return Access(marked.role, marked.method or method)
+
+
+def web_name(function: str) -> tuple[str, str] | None:
+    """Split a function's name into kind and address: `api_put_tag` is ("api", "tag")."""
     for prefix in WEB_PREFIXES:
-        if name.startswith(prefix) and len(name) > len(prefix):
-            break
-    else:
-        return None
-    rest, method, role = name[len(prefix) :], "GET", "viewer"
-    word, _, after = rest.partition("_")
-    if word.upper() in METHODS and after:
-        rest, method = after, word.upper()
-        role = "viewer" if method == "GET" else "operator"
-    marked = getattr(fn, "__gway_access__", None)
-    if marked is not None:
-        role = marked.role
-        method = marked.method or method
-    return Route(prefix[:-1], rest, method, role)
+        rest = function.removeprefix(prefix)
+        if rest and rest != function:
+            word, _, bare = rest.partition("_")
+            return prefix[:-1], bare if bare and word.upper() in METHODS else rest
+    return None
 
 
 def live(fn: F) -> F:
