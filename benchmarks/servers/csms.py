@@ -1,0 +1,64 @@
+"""Our central system as a site has it: store, tags, message log and pages, all on.
+
+It serves the workspace that `GWAY_WORKSPACE` names.
+"""
+
+from __future__ import annotations
+
+import gevent.monkey
+
+gevent.monkey.patch_all()
+
+import io  # noqa: E402
+import json  # noqa: E402
+import statistics  # noqa: E402
+import sys  # noqa: E402
+import time  # noqa: E402
+from wsgiref.util import setup_testing_defaults  # noqa: E402
+
+from benchmarks.servers.side_channel import Ticker, answer_until_closed  # noqa: E402
+from gway import gw  # noqa: E402
+from gway.web.routes import Site  # noqa: E402
+
+PROJECTS = ("ocpp.csms", "ocpp.data")
+SUBSCRIBERS = ("ocpp.rfid", "ocpp.sink")
+
+
+def page_ms(arguments: list[str]) -> dict[str, object]:
+    """Time a page inside the server, without a socket: its own work.
+
+    :param arguments: its path, and how often to build it
+    """
+    path, times = arguments[0], int(arguments[1])
+    application = gw.service(Site).wsgi_app
+    took = []
+    for _ in range(times):
+        environ: dict[str, object] = {"PATH_INFO": path, "wsgi.input": io.BytesIO()}
+        setup_testing_defaults(environ)
+        environ["REMOTE_ADDR"] = "127.0.0.1"
+        began = time.perf_counter()
+        list(application(environ, lambda *_: None))
+        took.append(time.perf_counter() - began)
+    return {"page_ms": statistics.median(took) * 1000}
+
+
+def main() -> None:
+    """Serve until standard input is closed."""
+    for name in PROJECTS:
+        gw.web.app.setup_app(name)
+    for name in SUBSCRIBERS:
+        gw.load(name)
+    # What is printed for people must not be mixed with the side channel.
+    answers, sys.stdout = sys.stdout, sys.stderr
+    gw.web.server.start_app(host="127.0.0.1", port=0, ws_port=0)
+    sys.stdout = answers
+    record = json.loads(gw.workspace.work("server.json").read_text())
+    ports = {name: int(record[name].rpartition(":")[2].strip("/")) for name in ("url", "ws_url")}
+    print(json.dumps({"port": ports["url"], "ws_port": ports["ws_url"]}), flush=True)
+    ticker = Ticker()
+    answer_until_closed({"stall": lambda _: {"stall_ms": ticker.take_ms()}, "page": page_ms})
+    gw.close()
+
+
+if __name__ == "__main__":
+    main()
