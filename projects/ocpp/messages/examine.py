@@ -1,0 +1,286 @@
+"""Find every fault of a payload, and what can be saved of it.
+
+Runs only when the fast decoder refused a payload. It walks the same struct
+descriptions the decoder is made of, so there is one set of rules.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from functools import cache
+from typing import NamedTuple
+
+from msgspec import inspect
+
+from gway.projects.ocpp.messages.faults import FORMATION, OCCURRENCE, PROPERTY, TYPE, shorten
+from gway.projects.ocpp.messages.shapes import Payload
+from gway.projects.ocpp.messages.times import parse_time
+
+MAX_DIGITS = 400
+
+
+class Fault(NamedTuple):
+    """One fault: the code that answers it, the rule in one word, the place, a sentence."""
+
+    code: str
+    rule: str
+    path: str
+    text: str
+
+
+def load_json(raw: bytes | str) -> object:
+    """Parse JSON for examination; a number too large for any field becomes infinite.
+
+    Raises ValueError (or RecursionError for deep nesting) for what is not JSON.
+    """
+    text = raw if isinstance(raw, str) else raw.decode("utf-8")
+    return json.loads(text, parse_int=_parse_int, parse_constant=_refuse_constant)
+
+
+def _parse_int(digits: str) -> int | float:
+    if len(digits) > MAX_DIGITS:
+        return -math.inf if digits.startswith("-") else math.inf
+    return int(digits)
+
+
+def _refuse_constant(name: str) -> object:
+    raise ValueError(f"{name} is not JSON")
+
+
+@cache
+def _describe(cls: type[Payload]) -> inspect.StructType:
+    info = inspect.type_info(cls)
+    assert isinstance(info, inspect.StructType)
+    return info
+
+
+def examine(payload: object, cls: type[Payload]) -> tuple[Payload, list[Fault]]:
+    """Build the nearest struct to a payload and list all its faults, in a fixed order.
+
+    What cannot be read gets a stand-in: "" for text, 0 for a number, -1 for a
+    transactionId (errata 3.18: the charger does not know it); an optional number is left out.
+    """
+    examiner = _Examiner()
+    built = examiner.struct(payload, _describe(cls), "")
+    return built, examiner.faults
+
+
+def json_type(value: object) -> str:
+    """Name a decoded value as JSON calls it."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int | float):
+        return "number" if isinstance(value, float) else "integer"
+    if isinstance(value, str):
+        return "string"
+    return "array" if isinstance(value, list) else "object"
+
+
+class _Examiner:
+    def __init__(self) -> None:
+        self.faults: list[Fault] = []
+
+    def note(self, code: str, rule: str, path: str, text: str) -> None:
+        self.faults.append(Fault(code, rule, path, f"{path or 'payload'}: {text}"))
+
+    def wrong_type(self, value: object, wanted: str, path: str) -> None:
+        self.note(TYPE, "type", path, f"expected {wanted}, got {json_type(value)}")
+
+    def struct(self, value: object, info: inspect.StructType, path: str) -> Payload:
+        if not isinstance(value, dict):
+            if path:
+                self.wrong_type(value, "object", path)
+            else:
+                self.note(FORMATION, "object", "", f"expected object, got {json_type(value)}")
+            return self.stand_in(info)
+        known = {field.encode_name for field in info.fields}
+        for name in value:
+            if name not in known:
+                self.note(
+                    FORMATION,
+                    "unknown",
+                    _join(path, name),
+                    f"no such property in {info.cls.__name__}",
+                )
+        fields = {f.name: self.field(value, f, path) for f in info.fields}
+        return _build(info, fields)
+
+    def stand_in(self, info: inspect.StructType) -> Payload:
+        return _build(
+            info, {f.name: _stand_in(f.type, f.encode_name) for f in info.fields if f.required}
+        )
+
+    def field(self, value: dict[str, object], field: inspect.Field, path: str) -> object:
+        here = _join(path, field.encode_name)
+        if field.encode_name in value:
+            found = value[field.encode_name]
+            if found is None and not field.required:
+                self.wrong_type(found, _wanted(field.type), here)
+                return None
+            built = self.value(found, field.type, here)
+            unread = built is None and field.required
+            return _stand_in(field.type, field.encode_name) if unread else built
+        if not field.required:
+            return None
+        self.note(OCCURRENCE, "missing", here, "required, but missing")
+        return _stand_in(field.type, field.encode_name)
+
+    def value(self, value: object, info: inspect.Type, path: str) -> object:
+        extra: dict[str, object] = {}
+        if isinstance(info, inspect.Metadata):
+            extra, info = info.extra or {}, info.type
+        match info:
+            case inspect.StructType():
+                return self.struct(value, info, path)
+            case inspect.ListType():
+                return self.array(value, info, path)
+            case inspect.StrType():
+                return self.string(value, info, extra, path)
+            case inspect.LiteralType():
+                return self.choice(value, info, path)
+            case inspect.IntType():
+                return self.integer(value, info, path)
+            case inspect.FloatType():
+                return self.number(value, extra, path)
+            case inspect.BoolType():
+                if not isinstance(value, bool):
+                    self.wrong_type(value, "boolean", path)
+                return bool(value)
+        raise TypeError(f"{path}: no rule for {info!r}")
+
+    def array(self, value: object, info: inspect.ListType, path: str) -> list[object]:
+        if not isinstance(value, list):
+            self.wrong_type(value, "array", path)
+            value = [value] if isinstance(value, dict) else []
+        elif len(value) < (info.min_length or 0):
+            self.note(OCCURRENCE, "items", path, f"at least {info.min_length} item(s) required")
+        wanted = info.item_type
+        items = []
+        for index, item in enumerate(value):
+            here = f"{path}[{index}]"
+            if isinstance(wanted, inspect.StructType) and not isinstance(item, dict):
+                self.wrong_type(item, "object", here)
+                continue
+            items.append(self.value(item, wanted, here))
+        return items
+
+    def string(
+        self, value: object, info: inspect.StrType, extra: dict[str, object], path: str
+    ) -> str:
+        if not isinstance(value, str):
+            self.wrong_type(value, "string", path)
+            return _as_text(value)
+        if info.max_length is not None and len(value) > info.max_length:
+            text = f"{len(value)} characters, at most {info.max_length} allowed"
+            self.note(PROPERTY, "length", path, text)
+        if extra.get("format") == "date-time" and parse_time(value) is None:
+            text = f"{shorten(value)} is not an ISO 8601 date and time"
+            self.note(PROPERTY, "date-time", path, text)
+        return value
+
+    def choice(self, value: object, info: inspect.LiteralType, path: str) -> str:
+        if not isinstance(value, str):
+            self.wrong_type(value, "string", path)
+            return _as_text(value)
+        if value not in info.values:
+            choices = shorten(", ".join(map(str, info.values)), 120)[1:-1]
+            self.note(PROPERTY, "enum", path, f"{shorten(value)} is not one of {choices}")
+        return value
+
+    def integer(self, value: object, info: inspect.IntType, path: str) -> int | None:
+        low, high = info.ge or 0, info.le or 0
+        if isinstance(value, int) and not isinstance(value, bool):
+            if low <= value <= high:
+                return value
+            self.note(PROPERTY, "range", path, f"{shorten(value)} is not in {low}..{high}")
+        elif isinstance(value, float) and math.isinf(value):
+            self.note(PROPERTY, "range", path, f"a number out of {low}..{high}")
+        else:
+            self.wrong_type(value, "integer", path)
+            number = _as_integer(value)
+            if number is not None and low <= number <= high:
+                return number
+        return None
+
+    def number(self, value: object, extra: dict[str, object], path: str) -> float:
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            self.wrong_type(value, "number", path)
+            return 0.0
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
+        if math.isinf(number):
+            self.note(PROPERTY, "range", path, "number out of range")
+            return 0.0
+        if extra.get("decimals") == 1 and not has_one_decimal(number):
+            text = f"{shorten(value)} has more than one decimal"
+            self.note(PROPERTY, "decimals", path, text)
+        return number
+
+
+def has_one_decimal(value: float) -> bool:
+    """Tell whether a number has at most one digit after the point (SPEC 7.13, 7.14)."""
+    return round(value, 1) == value
+
+
+def _join(path: str, name: str) -> str:
+    name = shorten(name)[1:-1]
+    return f"{path}.{name}" if path else name
+
+
+def _build(info: inspect.StructType, fields: dict[str, object]) -> Payload:
+    built = info.cls(**fields)
+    assert isinstance(built, Payload)
+    return built
+
+
+def _wanted(info: inspect.Type) -> str:
+    if isinstance(info, inspect.Metadata):
+        info = info.type
+    match info:
+        case inspect.StructType():
+            return "object"
+        case inspect.ListType():
+            return "array"
+        case inspect.IntType():
+            return "integer"
+        case inspect.FloatType():
+            return "number"
+        case inspect.BoolType():
+            return "boolean"
+    return "string"
+
+
+def _stand_in(info: inspect.Type, name: str) -> object:
+    if isinstance(info, inspect.StructType):
+        return _Examiner().stand_in(info)
+    match _wanted(info):
+        case "integer":
+            return -1 if name == "transactionId" else 0
+        case "number":
+            return 0.0
+        case "boolean":
+            return False
+        case "array":
+            return []
+    return ""
+
+
+def _as_text(value: object) -> str:
+    return "" if value is None else json.dumps(value)
+
+
+def _as_integer(value: object) -> int | None:
+    """Read the whole number that a number or a numeral nearly is."""
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return None
+    if isinstance(value, float) and math.isfinite(value):
+        return round(value)
+    return None
