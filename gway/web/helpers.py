@@ -1,0 +1,98 @@
+"""Names that every template may use without asking for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from gway.web import formats
+from gway.web.assets import FRAMEWORK_STATIC, Fingerprints
+from gway.web.request import CURRENT
+
+
+@lru_cache(maxsize=1)
+def shared_fingerprints() -> Fingerprints:
+    """Return the content hashes that all templates of the process share."""
+    return Fingerprints()
+
+
+class Helpers:
+    """Helpers bound to one project: its addresses and its static files.
+
+    :param project: dotted name, such as `ocpp.csms`
+    :param folder: the project's `static` folder
+    """
+
+    def __init__(self, project: str, folder: Path) -> None:
+        self.project = project
+        self.folder = folder
+
+    def for_templates(self) -> Mapping[str, Any]:
+        """Return the helpers by the names that templates use; `show` has all of `formats`."""
+        return {
+            "csrf": csrf,
+            "iso": formats.iso,
+            "label": formats.label,
+            "plain": formats.plain,
+            "query": query,
+            "show": formats,
+            "static": self.static,
+            "url": self.url,
+            "utc": formats.utc,
+        }
+
+    def static(self, file: str) -> str:
+        """Return the address of a static file of this project; `/gway/...` for GWAY's own."""
+        if file.startswith("/gway/"):
+            return shared_fingerprints().url("gway", FRAMEWORK_STATIC, file.removeprefix("/gway/"))
+        return shared_fingerprints().url(dashed(self.project), self.folder, file)
+
+    def url(self, view: str = "", **values: Any) -> str:
+        """Return the address of a view of this project, or of any (`ocpp.data/summary`).
+
+        :param view: the view's name; empty for the project's index
+        :param values: request values; those that are None are left out
+        """
+        project, _, name = view.rpartition("/")
+        request = CURRENT.get()
+        project = project or self.project
+        base = f"/{dashed(project)}" if request is None else request.site.path_of(project)
+        path = f"{base}/{name.replace('_', '-')}" if name else base
+        return path + _encoded(values)
+
+
+def dashed(project: str) -> str:
+    """Return the path of a project: `ocpp.my_thing` becomes `ocpp/my-thing`."""
+    return project.replace(".", "/").replace("_", "-")
+
+
+def csrf() -> str:
+    """Return the token that a form must send as `csrf`; empty outside a request."""
+    request = CURRENT.get()
+    return "" if request is None else request.site.door.csrf_token(request)
+
+
+def query(**changes: Any) -> str:
+    """Return a link to the same page with some of its request values changed.
+
+    The link is relative, so it also holds in a fragment that was fetched by itself.
+
+    :param changes: new values; None takes a value out
+    """
+    request = CURRENT.get()
+    values: dict[str, Any] = dict(request.query) if request is not None else {}
+    return _encoded({**values, **changes}) or "?"
+
+
+def _encoded(values: Mapping[str, Any]) -> str:
+    kept = {
+        name: [formats.plain(item) for item in value]
+        if isinstance(value, (list, tuple))
+        else formats.plain(value)
+        for name, value in values.items()
+        if value is not None
+    }
+    return "?" + urlencode(kept, doseq=True) if kept else ""

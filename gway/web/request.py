@@ -1,0 +1,209 @@
+"""A request: its path, its values, its cookies, with a cap on what is read."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from contextvars import ContextVar
+from functools import cached_property
+from http.cookies import CookieError, SimpleCookie
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+from gway.web.reply import Problem
+
+if TYPE_CHECKING:
+    from gway.web.auth import Visitor
+    from gway.web.routes import Site
+
+BODY_LIMIT = 1024 * 1024
+SAFE_METHODS = frozenset({"GET", "HEAD"})
+_MAX_FIELDS = 1000
+_URLENCODED = "application/x-www-form-urlencoded"
+_MULTIPART = "multipart/form-data"
+
+# Set for the length of a request, so that templates can ask for its token and its path.
+CURRENT: ContextVar[Request | None] = ContextVar("gway_request", default=None)
+
+
+class Request:
+    """One request, read lazily.
+
+    :param environ: the WSGI environment
+    :param site: the site that answers it
+    """
+
+    def __init__(self, environ: dict[str, Any], site: Site) -> None:
+        self.environ = environ
+        self.site = site
+        self.method: str = environ["REQUEST_METHOD"].upper()
+        self.visitor: Visitor | None = None
+        self.new_cookie: str | None = None
+        self.label = "other"
+
+    @cached_property
+    def path(self) -> str:
+        """The decoded path, always with a leading slash."""
+        raw: str = self.environ.get("PATH_INFO", "")
+        try:
+            text = raw.encode("latin-1").decode("utf-8")
+        except UnicodeError:
+            raise Problem(400, "the path is not UTF-8") from None
+        return "/" + text.lstrip("/")
+
+    @property
+    def wants_json(self) -> bool:
+        """Whether a problem is told as JSON instead of a page."""
+        return self.path.startswith("/api/") or self.path.endswith(".json")
+
+    @property
+    def wants_fragment(self) -> bool:
+        """Whether only a page's content is wanted, without the layout around it."""
+        return self.path.startswith("/render/") or bool(self.header("X-GWAY-Fragment"))
+
+    @property
+    def query_string(self) -> str:
+        """The raw query."""
+        return str(self.environ.get("QUERY_STRING", ""))
+
+    @property
+    def remote_addr(self) -> str:
+        """The peer's address, as the socket says."""
+        return str(self.environ.get("REMOTE_ADDR", ""))
+
+    @property
+    def host(self) -> str:
+        """The Host header, lower case, with its port."""
+        return str(self.environ.get("HTTP_HOST", "")).lower()
+
+    @property
+    def scheme(self) -> str:
+        """`http` or `https`."""
+        return str(self.environ.get("wsgi.url_scheme", "http"))
+
+    def header(self, name: str) -> str:
+        """Return a header's value, empty when absent."""
+        return str(self.environ.get("HTTP_" + name.upper().replace("-", "_"), ""))
+
+    def cookie(self, name: str) -> str:
+        """Return a cookie's value, empty when absent."""
+        morsel = self._cookies.get(name)
+        return "" if morsel is None else morsel.value
+
+    @cached_property
+    def _cookies(self) -> SimpleCookie:
+        try:
+            return SimpleCookie(self.header("Cookie"))
+        except CookieError:
+            return SimpleCookie()
+
+    @cached_property
+    def query(self) -> dict[str, list[str]]:
+        """The values of the query, each name with all its values."""
+        return _fields(self.query_string)
+
+    @cached_property
+    def body_values(self) -> dict[str, Any]:
+        """The values of a JSON object or a form in the body; lists of strings for forms."""
+        body = self._read()
+        if not body:
+            return {}
+        kind = self.environ.get("CONTENT_TYPE", "").split(";")[0].strip().lower()
+        if kind == "application/json":
+            return _json_object(body)
+        if kind == _URLENCODED:
+            return dict(_fields(body.decode("latin-1")))
+        if kind == _MULTIPART:
+            return self._multipart(body)
+        raise Problem(
+            415,
+            f"cannot read a body of type {kind or 'unknown'}",
+            hint="send application/json or a form",
+        )
+
+    @property
+    def is_json(self) -> bool:
+        """Whether the body is JSON."""
+        return str(self.environ.get("CONTENT_TYPE", "")).lower().startswith("application/json")
+
+    @cached_property
+    def values(self) -> Mapping[str, Any]:
+        """All values by name; those of the body win over those of the query."""
+        return {**self.query, **self.body_values}
+
+    def _read(self) -> bytes:
+        try:
+            declared = int(self.environ.get("CONTENT_LENGTH") or 0)
+        except ValueError:
+            raise Problem(400, "Content-Length is not a number") from None
+        if declared > BODY_LIMIT:
+            raise _too_large()
+        if declared < 0:
+            raise Problem(400, "Content-Length is negative")
+        chunked = "chunked" in self.header("Transfer-Encoding").lower()
+        if not declared and not chunked:
+            return b""
+        # The server takes chunks apart itself; one byte over the limit tells that there is more.
+        body: bytes = self.environ["wsgi.input"].read(BODY_LIMIT + 1 if chunked else declared)
+        if len(body) > BODY_LIMIT:
+            raise _too_large()
+        if len(body) < declared:
+            raise Problem(400, f"the body ended after {len(body)} of {declared} bytes")
+        return body
+
+    def _multipart(self, body: bytes) -> dict[str, Any]:
+        from bottle import BaseRequest, HTTPError
+
+        class _Form(BaseRequest):  # type: ignore[misc]  # bottle has no types
+            MEMFILE_MAX = BODY_LIMIT
+
+        environ = {
+            "REQUEST_METHOD": "POST",
+            "CONTENT_TYPE": self.environ["CONTENT_TYPE"],
+            "CONTENT_LENGTH": str(len(body)),
+            "wsgi.input": io.BytesIO(body),
+        }
+        try:
+            forms = _Form(environ).forms.decode("utf-8")
+        except HTTPError as error:
+            raise Problem(error.status_code, f"cannot read the form: {error.body}") from None
+        except UnicodeError:
+            raise Problem(400, "a value of the form is not UTF-8") from None
+        return {name: forms.getall(name) for name in forms}
+
+
+def _json_object(body: bytes) -> dict[str, Any]:
+    import msgspec
+
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Problem(400, f"the body is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise Problem(400, "the body is not a JSON object", hint='send {"name": value, ...}')
+    return value
+
+
+def _fields(encoded: str) -> dict[str, list[str]]:
+    """Return the fields of a query or a simple form, each name with all its values."""
+    try:
+        pairs = parse_qsl(
+            encoded, keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS
+        )
+    except UnicodeError:
+        raise Problem(400, "a value is not UTF-8") from None
+    except ValueError:
+        raise Problem(400, f"more than {_MAX_FIELDS} values") from None
+    fields: dict[str, list[str]] = {}
+    for name, value in pairs:
+        fields.setdefault(name, []).append(value)
+    return fields
+
+
+def _too_large() -> Problem:
+    return Problem(
+        413,
+        f"the body is over {BODY_LIMIT // 1024} KiB",
+        hint="send it in parts",
+        headers=[("Connection", "close")],
+    )

@@ -1,0 +1,339 @@
+"""The site: which function answers which address, and what goes back."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gway.errors import GwayError, UnknownName, UsageError
+from gway.marks import Access
+from gway.web import assets, health, openapi
+from gway.web.auth import Door, allow
+from gway.web.forms import call
+from gway.web.helpers import dashed, shared_fingerprints
+from gway.web.metrics import Metrics
+from gway.web.mounts import Handler, Mount, mount_of, not_possible
+from gway.web.page import Page
+from gway.web.render import Renderer, realised
+from gway.web.reply import (
+    Problem,
+    Redirect,
+    Reply,
+    json_reply,
+    problem_body,
+    reason_of,
+    redirect,
+)
+from gway.web.request import CURRENT, SAFE_METHODS, Request
+from gway.web.sse import Events
+
+if TYPE_CHECKING:
+    from gway.resolver import Gateway
+
+Answer = Callable[[Request], Reply]
+
+log = logging.getLogger("gway.web")
+access_log = logging.getLogger("gway.web.access")
+
+_TWINS = {"json": "application/json", "csv": "text/csv; charset=utf-8"}
+_VIEWER = Access("viewer", "GET")
+
+
+class Site:
+    """The pages, API functions and WebSocket endpoints of one gateway."""
+
+    def __init__(self, gw: Gateway) -> None:
+        self.gw = gw
+        self.door: Door = gw.service(Door)
+        self.mounts: dict[str, Mount] = {}
+        self.home: str | None = None
+        self.fallback: Callable[[Request], Reply | None] | None = None
+        self.renderer = Renderer(self)
+        self._metrics = gw.service(Metrics)
+        self._fixed: dict[str, Answer] = {"/": self._front, **_fixed_addresses(gw)}
+        self._open: dict[str, Answer] = _open_addresses(gw)
+
+    # --- what is there -------------------------------------------------------
+
+    def mount(self, project: str, home: str | None = None, path: str | None = None) -> Mount:
+        """Put a project on the site; a second time replaces the first.
+
+        :param project: dotted name
+        :param home: a view of it that `/` leads to
+        :param path: where it is; default: its name with slashes
+        """
+        where = f"/{dashed(project)}" if path is None else f"/{path.strip('/')}".rstrip("/")
+        taken = self.mounts.get(_folded(where))
+        if taken is not None and taken.project != project:
+            raise UsageError(
+                f"{where or '/'} is taken by {taken.project}", hint="choose another --path"
+            )
+        mount = mount_of(self.gw, project, where)
+        if home is not None:
+            if mount.find("view", home, "GET") is None:
+                raise UnknownName(
+                    f"{project} has no view '{home}' for its home",
+                    hint="it has " + ", ".join(h.name for h in mount.of_kind("view")),
+                )
+            self.home = f"{where}/{home.replace('_', '-')}"
+        self.mounts[_folded(where)] = mount
+        return mount
+
+    @property
+    def ws_routes(self) -> dict[str, Callable[..., Any]]:
+        """The WebSocket endpoints by the path that each begins with, such as `/ocpp/csms/`."""
+        return {
+            f"{mount.path}/": mount.ws_connect
+            for mount in self.mounts.values()
+            if mount.ws_connect is not None
+        }
+
+    def path_of(self, project: str) -> str:
+        """Return where a project is, or would be."""
+        for mount in self.mounts.values():
+            if mount.project == project:
+                return mount.path
+        return f"/{dashed(project)}"
+
+    def navigation(self, path: str = "") -> list[dict[str, Any]]:
+        """Return the links of the navigation: path, title and whether it is this page."""
+        return [
+            {"path": link, "title": title, "here": _folded(link) == _folded(path)}
+            for mount in self.mounts.values()
+            for link, title in mount.links()
+        ]
+
+    # --- requests ------------------------------------------------------------
+
+    def wsgi_app(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Answer a request (the WSGI interface)."""
+        request = Request(environ, self)
+        token = CURRENT.set(request)
+        began = time.perf_counter()
+        try:
+            reply = self.reply(request)
+            cookie = self.door.cookie_header(request)
+        finally:
+            CURRENT.reset(token)
+        if cookie is not None:
+            reply.headers.append(cookie)
+        body = reply.body.encode() if isinstance(reply.body, str) else reply.body
+        headers = reply.all_headers()
+        if isinstance(body, bytes) and reply.status != 304:
+            headers.append(("Content-Length", str(len(body))))
+        self._note(request, reply, time.perf_counter() - began)
+        start_response(reply.status_line, headers)
+        if isinstance(body, bytes):
+            return [b""] if request.method == "HEAD" else [body]
+        return body
+
+    def reply(self, request: Request) -> Reply:
+        """Return the answer to a request; problems are answers, too."""
+        try:
+            return self._route(request)
+        except GwayError as error:
+            return self._told(request, error)
+        except Exception:
+            error_id = secrets.token_hex(4)
+            log.exception("error %s at %s %s", error_id, request.method, request.label)
+            return self._problem(
+                request,
+                500,
+                "Something went wrong on our side.",
+                "The log says more under this id.",
+                error_id,
+            )
+
+    def _route(self, request: Request) -> Reply:
+        path = request.path
+        fixed = self._open.get(path)
+        if fixed is None and not path.startswith("/static/"):
+            self.door.enter(request)
+            fixed = self._fixed.get(path)
+        if fixed is not None or path.startswith("/static/"):
+            if request.method not in SAFE_METHODS:
+                raise not_possible(request.method, ("GET",))
+            if fixed is None:
+                return self._static(request)
+            if path in self._fixed:
+                allow(request, _VIEWER)
+            request.label = path
+            return fixed(request)
+        kind, rest = _kind_of(path)
+        found = self._find(rest)
+        if found is not None:
+            reply = self._project(request, kind, *found)
+            if reply is not None:
+                return reply
+        if self.fallback is not None:
+            forwarded = self.fallback(request)
+            if forwarded is not None:
+                return forwarded
+        raise Problem(404, f"there is nothing at {path}", hint="the links above lead to what is")
+
+    def _find(self, path: str) -> tuple[Mount, str] | None:
+        """Return the project that a path lies in, and the part after it."""
+        segments = path.strip("/").split("/") if path.strip("/") else []
+        for length in range(len(segments), -1, -1):
+            mount = self.mounts.get(_folded("".join(f"/{part}" for part in segments[:length])))
+            if mount is not None and len(segments) - length <= 1:
+                return mount, "/".join(segments[length:])
+        stem, dot, suffix = path.rpartition(".")
+        if dot and suffix in _TWINS and _folded(stem) in self.mounts:
+            return self.mounts[_folded(stem)], f".{suffix}"
+        return None
+
+    def _project(self, request: Request, kind: str, mount: Mount, name: str) -> Reply | None:
+        if kind == "api":
+            handler = mount.find("api", name, request.method)
+            return None if handler is None else json_reply(self._call(request, handler))
+        stem, dot, suffix = name.rpartition(".")
+        twin = suffix if dot and suffix in _TWINS else None
+        names = (stem if twin else name).split("+")
+        if names == [""]:
+            names = ["index"]
+        handlers = [self._view(mount, kind, each, request.method) for each in names]
+        known = [handler for handler in handlers if handler is not None]
+        if names == ["index"] and not known:
+            return self._shown(request, mount, self.renderer.index(mount), twin)
+        if len(known) < len(names):
+            return None
+        if len(known) > 1 and request.method not in SAFE_METHODS:
+            raise not_possible(request.method, ("GET",))
+        values = [self._call(request, handler) for handler in known]
+        if len(values) == 1:
+            value = values[0]
+            if value is None and request.method not in SAFE_METHODS:
+                value = Redirect(f"{mount.path}/{names[0]}")
+            if isinstance(value, Redirect):
+                return redirect(value.path)
+            page = self.renderer.page(value, known[0].name)
+        else:
+            pages = zip(names, values, known, strict=True)
+            page = self.renderer.several(
+                {name: self.renderer.page(value, handler.name) for name, value, handler in pages}
+            )
+        return self._shown(request, mount, page, twin)
+
+    def _view(self, mount: Mount, kind: str, name: str, method: str) -> Handler | None:
+        if kind == "render":
+            handler = mount.find("render", name, method)
+            if handler is not None:
+                return handler
+        return mount.find("view", name, method)
+
+    def _call(self, request: Request, handler: Handler) -> Any:
+        request.label = handler.label
+        allow(request, handler.access)
+        return realised(call(request, handler))
+
+    def _shown(self, request: Request, mount: Mount, page: Page, twin: str | None) -> Reply:
+        if twin is None:
+            return self.renderer.document(request, page, mount)
+        body = page.to_json() if twin == "json" else page.to_csv()
+        reply = Reply(body, page.status, _TWINS[twin])
+        if twin == "csv":
+            name = "".join(part if part.isalnum() or part in "-_+" else "-" for part in page.name)
+            disposition = f'attachment; filename="{name or "page"}.csv"'
+            reply.headers.append(("Content-Disposition", disposition))
+        return reply
+
+    def _front(self, request: Request) -> Reply:
+        if self.home is not None:
+            return redirect(self.home)
+        root = self.mounts.get("")
+        page = self.renderer.front(list(self.mounts.values()))
+        if root is not None:
+            reply = self._project(request, "view", root, "")
+            if reply is not None:
+                return reply
+        return self.renderer.document(request, page)
+
+    def _static(self, request: Request) -> Reply:
+        request.label = "/static"
+        inside = request.path.removeprefix("/static/")
+        for prefix, folder in self._static_folders():
+            if _folded(inside).startswith(_folded(prefix) + "/"):
+                file = inside[len(prefix) + 1 :]
+                try:
+                    return assets.serve(request, folder, file, shared_fingerprints())
+                except Problem:
+                    continue
+        raise Problem(404, f"there is no file at {request.path}")
+
+    def _static_folders(self) -> list[tuple[str, Path]]:
+        """Return path prefixes and folders of static files, the most specific first."""
+        found = {"gway": assets.FRAMEWORK_STATIC}
+        for mount in self.mounts.values():
+            prefix, folder = dashed(mount.project), mount.folder
+            found[prefix] = folder / "static"
+            while "/" in prefix and folder.parent.name != "projects":
+                prefix, folder = prefix.rpartition("/")[0], folder.parent
+                found.setdefault(prefix, folder / "static")
+        return sorted(found.items(), key=lambda item: -len(item[0]))
+
+    # --- problems and the log ------------------------------------------------
+
+    def _told(self, request: Request, error: GwayError) -> Reply:
+        status = 400
+        headers: tuple[tuple[str, str], ...] = ()
+        if isinstance(error, Problem):
+            status, headers = error.status, error.headers
+        elif isinstance(error, UnknownName):
+            status = 404
+        reply = self._problem(request, status, error.message, error.hint, None)
+        reply.headers.extend(headers)
+        return reply
+
+    def _problem(
+        self, request: Request, status: int, message: str, hint: str | None, error_id: str | None
+    ) -> Reply:
+        if request.wants_json:
+            return json_reply(problem_body(status, message, hint, error_id), status)
+        page = self.renderer.problem(status, reason_of(status), message, hint, error_id)
+        if request.visitor is None:  # a stranger learns nothing about what is here
+            return Reply(self.renderer.bare(page), status)
+        return self.renderer.document(request, page)
+
+    def _note(self, request: Request, reply: Reply, seconds: float) -> None:
+        self._metrics.count(request.label, request.method, reply.status, seconds)
+        access_log.info(
+            "%s %s %s %d %.1f ms",
+            request.remote_addr,
+            request.method,
+            request.environ.get("PATH_INFO", ""),
+            reply.status,
+            seconds * 1000,
+        )
+
+
+def _kind_of(path: str) -> tuple[str, str]:
+    for kind in ("api", "render"):
+        if path.startswith(f"/{kind}/"):
+            return kind, path[len(kind) + 1 :]
+    return "view", path
+
+
+def _folded(path: str) -> str:
+    """Return a path in the spelling that look-ups use: dashes, no slash at the end."""
+    return path.replace("_", "-").rstrip("/")
+
+
+def _fixed_addresses(gw: Gateway) -> dict[str, Answer]:
+    return {
+        "/events": lambda request: gw.service(Events).reply(request),
+        "/metrics": lambda request: gw.service(Metrics).reply(),
+        "/openapi.json": lambda request: json_reply(openapi.document(request.site)),
+    }
+
+
+def _open_addresses(gw: Gateway) -> dict[str, Answer]:
+    return {
+        "/favicon.ico": lambda request: redirect("/static/gway/favicon.svg"),
+        "/healthz": lambda request: health.alive(),
+        "/readyz": lambda request: health.ready(gw),
+    }
