@@ -1,0 +1,279 @@
+"""One listening port: pywsgi with the deadlines, limits and manners it lacks.
+
+pywsgi sets no TCP_NODELAY, so that every answer on a kept connection waits for the
+peer's delayed acknowledgement; it lets half a request's head wait for ever, takes a head
+that was cut off for a whole one, and prints tracebacks about what strangers send.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import gevent
+from gevent.pywsgi import WSGIHandler, WSGIServer
+
+from gway.web.door import Door, Ticket
+
+if TYPE_CHECKING:
+    from gevent.ssl import SSLContext
+
+    from gway.web.ws.connection import Engine
+
+log = logging.getLogger("gway.web.server")
+access_log = logging.getLogger("gway.web.access")
+
+WsgiApp: TypeAlias = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+def plain_answer(status: int, text: str, headers: Iterable[tuple[str, str]] = ()) -> WsgiApp:
+    """Make an application that gives one short answer and hangs up."""
+    body = f"{text}\n".encode()
+    fields = [
+        ("Content-Type", "text/plain; charset=utf-8"),
+        ("Content-Length", str(len(body))),
+        ("X-Content-Type-Options", "nosniff"),
+        ("Connection", "close"),
+        *headers,
+    ]
+
+    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        start_response(status_line(status), fields)
+        return [body]
+
+    return answer
+
+
+def status_line(status: int) -> str:
+    """Return a status with its phrase, "404 Not Found"."""
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return f"{status} Refused"
+
+
+class Visit:
+    """One accepted socket until it is closed or handed to the WebSocket engine."""
+
+    __slots__ = ("_deadline", "_wheel", "busy", "first", "greenlet", "slot", "sock", "ticket")
+
+    def __init__(self, sock: Any, ticket: Ticket, engine: Engine) -> None:
+        self.sock = sock
+        self.ticket = ticket
+        self.busy = False  # a request is being answered
+        self.first = True
+        self.greenlet: gevent.Greenlet[..., Any] | None = None
+        self.slot = 0
+        self._deadline: float | None = None
+        self._wheel = engine.wheel
+
+    def limit(self, seconds: float | None) -> None:
+        """Hang up after a time; None lifts the deadline."""
+        self._deadline = None if seconds is None else self._wheel.now() + seconds
+        if self._deadline is not None:
+            self._wheel.add(self, self._deadline)
+
+    def on_due(self, now: float) -> float | None:
+        """Hang up if the deadline has passed (called by the timer wheel)."""
+        if self._deadline is None or self._deadline > now:
+            return self._deadline
+        self.hang_up()
+        return None
+
+    def hang_up(self) -> None:
+        """End the socket; whoever reads from it sees the end of the stream."""
+        if self.sock is not None:
+            try:
+                self.sock._sock.shutdown(socket.SHUT_RDWR)
+            except OSError as error:
+                log.debug("hanging up: %s", error)
+
+    def hand_over(self) -> Any:
+        """Give the socket away; it keeps its place in the count."""
+        self._wheel.remove(self)
+        self._deadline = None
+        sock, self.sock = self.sock, None
+        return sock
+
+    def leave(self) -> None:
+        """Close the socket and give its place back, unless it was handed over."""
+        self._wheel.remove(self)
+        if self.sock is not None:
+            self.sock.close()
+            self.sock = None
+            self.ticket.give_back()
+
+
+class _Head:
+    """The lines of a request's head, bounded, and never mistaken for whole when cut off."""
+
+    def __init__(self, rfile: Any, limit: int) -> None:
+        self._rfile = rfile
+        self._left = limit
+
+    def readline(self, limit: int = -1) -> bytes:
+        line: bytes = self._rfile.readline(self._left + 1)
+        self._left -= len(line)
+        if self._left < 0:
+            raise ValueError("request head too large")
+        if not line.endswith(b"\n"):
+            raise ConnectionAbortedError("request head cut off")
+        return line
+
+
+class HttpHandler(WSGIHandler):
+    """Serve the requests of one connection, within its limits."""
+
+    server: Listener
+    visit: Visit
+
+    def MessageClass(self, *args: Any) -> Any:
+        """Read the headers (the name is pywsgi's)."""
+        head: Any = _Head(args[0], self.server.door.limits.head_bytes)
+        return super().MessageClass(head)
+
+    def read_requestline(self) -> str:
+        """Wait for a request's first byte, then allow its head a few seconds."""
+        limits, visit = self.server.door.limits, self.visit
+        if not visit.first:
+            visit.limit(limits.idle_timeout_s)
+            self.rfile.peek(1)
+            visit.limit(limits.head_timeout_s)
+        visit.first = False
+        line: str = super().read_requestline()
+        return line
+
+    def handle_one_response(self) -> None:
+        """Answer one request."""
+        visit = self.visit
+        visit.limit(None)
+        visit.busy = True
+        if visit.ticket.refused:
+            self.application = plain_answer(
+                visit.ticket.refused, "Too many connections.", [("Retry-After", "30")]
+            )
+        super().handle_one_response()
+        visit.busy = False
+        if self.server.stopping:
+            self.close_connection = True
+
+    def log_request(self) -> None:
+        """Write the access log: no query, for it may hold secrets."""
+        if self.code != 101 and access_log.isEnabledFor(logging.INFO):
+            took_ms = (self.time_finish - self.time_start) * 1000
+            path = (self.path or "").partition("?")[0]
+            access_log.info(
+                "%s %s %s %s %d B %.1f ms",
+                self.visit.ticket.address,
+                self.command,
+                path,
+                self.code,
+                self.response_length,
+                took_ms,
+            )
+
+    def _handle_client_error(self, ex: BaseException) -> Any:
+        """Answer what is not HTTP with 400, in one line of the log."""
+        log.info("bad request from %s: %s", self.visit.ticket.address, type(ex).__name__)
+        if isinstance(ex, OSError) and not isinstance(ex, ValueError):
+            self.close_connection = True
+            return None
+        return 400, _BAD_REQUEST
+
+    def handle_error(self, t: Any, v: Any, tb: Any) -> None:
+        """Log a failed request; the peer learns only that it failed."""
+        if isinstance(v, OSError):
+            log.info("%s went away: %s", self.visit.ticket.address, v)
+            self.close_connection = True
+            return
+        if not isinstance(v, gevent.GreenletExit):
+            log.error("a request failed", exc_info=(t, v, tb))
+        answer: Any = self._send_error_response_if_possible  # type: ignore[attr-defined]
+        answer(500)
+
+
+_BAD_REQUEST = (
+    b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n"
+    b"Content-Type: text/plain\r\nContent-Length: 12\r\n\r\nBad request\n"
+)
+
+
+class Listener(WSGIServer):
+    """Accept connections on one port.
+
+    :param address: (host, port); port 0 picks a free one
+    :param application: WSGI application for ordinary requests
+    :param engine: deadlines, and the connections that are upgraded
+    :param context: TLS, or None
+    """
+
+    handler_class: type[HttpHandler] = HttpHandler
+    backlog = 1024
+
+    def __init__(
+        self,
+        address: tuple[str, int],
+        application: WsgiApp,
+        door: Door,
+        engine: Engine,
+        context: SSLContext | None = None,
+    ) -> None:
+        self.door = door
+        self.engine = engine
+        self.context = context
+        self.visits: set[Visit] = set()
+        self.stopping = False
+        environ = {
+            "SERVER_NAME": address[0],  # or pywsgi would ask the name server
+            "wsgi.url_scheme": "https" if context else "http",
+        }
+        super().__init__(address, application, log=None, error_log=None, environ=environ)
+
+    def do_handle(self, *args: Any) -> None:
+        """Let an accepted connection in, or not (called in the loop)."""
+        sock, address = args
+        ticket = self.door.enter(address[0])
+        if ticket is None:
+            sock.close()
+            return
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.settimeout(self.door.limits.stall_timeout_s)
+        visit = Visit(sock, ticket, self.engine)
+        self.visits.add(visit)
+        visit.greenlet = gevent.spawn(self._serve, visit, address)
+
+    def _serve(self, visit: Visit, address: Any) -> None:
+        limits = self.door.limits
+        try:
+            if self.context is not None:
+                visit.limit(limits.tls_handshake_timeout_s)
+                visit.sock = self.context.wrap_socket(
+                    visit.sock, server_side=True, do_handshake_on_connect=False
+                )
+                visit.sock.do_handshake()
+            visit.limit(limits.head_timeout_s)
+            handler = self.handler_class(visit.sock, address, self)
+            handler.visit = visit
+            handler.handle()
+        except OSError as error:
+            log.debug("connection of %s: %s", visit.ticket.address, error)
+        except Exception:
+            log.exception("connection of %s failed", visit.ticket.address)
+        finally:
+            self.visits.discard(visit)
+            visit.leave()
+
+    def begin_stop(self) -> None:
+        """Accept nothing more, and hang up where no request is being answered."""
+        self.stopping = True
+        self.close()
+        for visit in tuple(self.visits):
+            if not visit.busy:
+                visit.hang_up()
+
+    def kill_all(self) -> None:
+        """Stop the requests that are still being answered."""
+        gevent.killall([visit.greenlet for visit in self.visits if visit.greenlet], timeout=1)
