@@ -53,6 +53,16 @@ def ocpp_recall_charger(charger_id: str) -> ChargerMemory | None:
 
 
 @hookspec(firstresult=True)
+def ocpp_recall_chargers(limit: int) -> list[ChargerMemory] | None:
+    """List what is known of all chargers, those heard of last first."""
+
+
+@hookspec(firstresult=True)
+def ocpp_store_ready() -> bool | None:
+    """Tell whether transactions can be stored now; asked again and again while they cannot."""
+
+
+@hookspec(firstresult=True)
 def ocpp_recall_transaction(transaction_id: int) -> Transaction | None:
     """Find a transaction of any charger by its id."""
 
@@ -103,6 +113,11 @@ def ocpp_charger_booted(charger_id: str, boot: Boot, registration: str, at: date
 
 
 @hookspec
+def ocpp_registration_changed(charger_id: str, registration: str, at: datetime) -> None:
+    """An operator accepted a charger, or took that back."""
+
+
+@hookspec
 def ocpp_charger_seen(charger_id: str, charger_time: datetime | None, at: datetime) -> None:
     """A charger spoke; `charger_time` is the clock in its message, when it had one."""
 
@@ -146,6 +161,11 @@ def ocpp_transaction_stopped(
 @hookspec
 def ocpp_transaction_closed(transaction: Transaction, why: str, at: datetime) -> None:
     """A transaction was closed without the charger's word, by us or by an operator."""
+
+
+@hookspec
+def ocpp_transaction_revised(transaction: Transaction, at: datetime, receipt: Receipt) -> None:
+    """What we had written of a transaction proved wrong: it goes on, used more, or is disputed."""
 
 
 @hookspec

@@ -142,7 +142,9 @@ class Ledger:
         flags = words.flags
         if words.time is None or is_historical(words.time, at):
             flags = with_flags(flags, *time_flags(words.time, None, at))
+        revised = False
         if transaction is not None:
+            revised = transaction.state == "inferred"
             flags, transaction = self._advance(transaction, words, flags, at)
         reading = Reading(
             charger_id=self.charger_id,
@@ -158,7 +160,7 @@ class Ledger:
             flags=flags,
         )
         why = f"transaction {words.transaction_id} is not known here" if orphan else ""
-        return Metered(reading, transaction, why)
+        return Metered(reading, transaction, why, revised)
 
     def _charging(self, connector_id: int, time: datetime | None) -> Transaction | None:
         """Find what a connector was charging at a time."""
@@ -236,6 +238,10 @@ class Ledger:
             if _same_stop(transaction, words):
                 return Stopped(StopKind.REPEAT, transaction)
             why = f"transaction {transaction.transaction_id} was stopped otherwise before"
+            transaction = replace(
+                transaction, flags=with_flags(transaction.flags, Flag.CONFLICTING_STOP)
+            )
+            self._remember(transaction)
             return Stopped(StopKind.CONFLICT, transaction, self._data(words, transaction, at), why)
         reading = self._data(words, transaction, at)
         stopped = _stopped(transaction, words, reading, flags, at)

@@ -27,6 +27,7 @@ class Flag(StrEnum):
     AFTER_STOP = "after-stop"
     REOPENED = "reopened"
     LATE_STOP = "late-stop"
+    CONFLICTING_STOP = "conflicting-stop"
 
 
 class Why(StrEnum):

@@ -68,11 +68,15 @@ class Started(msgspec.Struct, frozen=True):
 
 
 class Metered(msgspec.Struct, frozen=True):
-    """Where meter values belong; `orphan` says why they belong nowhere."""
+    """Where meter values belong; `orphan` says why they belong nowhere.
+
+    `revised` says that they changed a transaction that we had closed.
+    """
 
     reading: Reading
     transaction: Transaction | None = None
     orphan: str = ""
+    revised: bool = False
 
 
 class StopKind(StrEnum):

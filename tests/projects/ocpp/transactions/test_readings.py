@@ -15,6 +15,7 @@ def test_meter_values_with_an_id_reach_their_transaction(desk):
     metered = desk.meter(started.transaction_id, 1_500, power_w=7_000.0, soc_percent=40.0)
     assert metered.reading.transaction_id == started.transaction_id
     assert not metered.reading.inferred
+    assert not metered.revised
     now = metered.transaction
     assert (now.last_energy_wh, now.power_w, now.soc_percent) == (1_500, 7_000.0, 40.0)
     assert now.last_sample_at == desk.now
@@ -148,6 +149,7 @@ def test_live_meter_values_reopen_what_we_had_given_up(desk):
     started = desk.start().transaction
     desk.ledger.connector_says(1, "Available", desk.now, desk.now)
     metered = desk.meter(started.transaction_id, 2_000)
+    assert metered.revised
     assert metered.transaction.state == "open"
     assert Flag.REOPENED in metered.transaction.flags
     assert desk.ledger.on_connector(1) is metered.transaction

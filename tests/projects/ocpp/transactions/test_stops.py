@@ -49,7 +49,8 @@ def test_a_different_second_stop_is_a_conflict_and_the_first_wins(desk, restart)
         desk.restart()
     second = desk.stop(started.transaction_id, 9_999)
     assert second.kind is StopKind.CONFLICT
-    assert second.transaction == first
+    assert second.transaction.meter_stop_wh == first.meter_stop_wh == 4_500
+    assert second.transaction.flags == (*first.flags, Flag.CONFLICTING_STOP)
 
 
 def test_an_unknown_id_is_an_orphan(desk):
