@@ -38,12 +38,17 @@ class LoadError(Exception):
 
 @dataclass
 class Load:
-    """What one run of messages did; latencies in nanoseconds."""
+    """What one run of messages did.
+
+    :param latencies: nanoseconds from sending a message to its answer
+    :param late_ms: how long after its time the generator sent a paced message, at most
+    :param server_share: how much of its core the server used, 0 to 1
+    """
 
     seconds: float
     latencies: array[int] = field(repr=False)
-    generator_cpu_s: float
     late_ms: float = 0.0
+    server_share: float = 0.0
 
     @property
     def count(self) -> int:
@@ -52,11 +57,6 @@ class Load:
     @property
     def rate(self) -> float:
         return self.count / self.seconds
-
-    @property
-    def generator_share(self) -> float:
-        """How much of the generator's core was busy, 0 to 1."""
-        return self.generator_cpu_s / self.seconds
 
     def percentile_ms(self, percent: float) -> float:
         return percentile(sorted(self.latencies), percent) / 1e6
@@ -85,6 +85,7 @@ class Fleet:
     """Connections to one server, each of them a charger.
 
     :param path: the request path of charger number i
+    :param server_cpu_s: tells the processor time the server has used
     """
 
     def __init__(
@@ -94,7 +95,9 @@ class Fleet:
         *,
         host: str = "127.0.0.1",
         subprotocol: str | None = None,
+        server_cpu_s: Callable[[], float] = float,
     ) -> None:
+        self.server_cpu_s = server_cpu_s
         self._address = (host, port)
         self._path = path
         self._subprotocol = subprotocol
@@ -319,9 +322,10 @@ class _ClosedLoop(_Run):
             self.send(index)
         self.exchange(warm_up_s)
         self.latencies = array("q")
-        cpu = time.process_time()
+        cpu_s = self.fleet.server_cpu_s()
         took = self.exchange(seconds)
-        load = Load(took, self.latencies, time.process_time() - cpu)
+        cpu_s = self.fleet.server_cpu_s() - cpu_s
+        load = Load(took, self.latencies, server_share=cpu_s / took)
         self.settle()
         return load
 
@@ -386,19 +390,20 @@ class _Paced(_Run):
         began = time.perf_counter_ns()
         measure_from = began + int(warm_up_s * 1e9)
         end = measure_from + int(seconds * 1e9)
-        due, turn, cpu = began, 0, 0.0
+        due, turn, cpu_s = began, 0, 0.0
         measuring = False
         while (now := time.perf_counter_ns()) < end:
             if not measuring and now >= measure_from:
                 measuring, self.latencies, self.late_ns = True, array("q"), 0
-                cpu = time.process_time()
+                cpu_s = self.fleet.server_cpu_s()
             while due <= now:
                 self.offer(turn % self.fleet.size, due, now)
                 turn += 1
                 due += self.gap_ns
             self.read(min(0.001, max(0.0, (due - now) / 1e9)))
-        cpu = time.process_time() - cpu
-        load = Load((end - measure_from) / 1e9, self.latencies, cpu, self.late_ns / 1e6)
+        took = (end - measure_from) / 1e9
+        cpu_s = self.fleet.server_cpu_s() - cpu_s
+        load = Load(took, self.latencies, self.late_ns / 1e6, cpu_s / took)
         while self.overdue:
             self.read(0.1)
         self.settle()

@@ -84,13 +84,18 @@ def workspace() -> Iterator[Path]:
 
 
 def echo_fleet(server: ServerProcess) -> Fleet:
-    return Fleet(server.ws_port, lambda index: f"/{index}")
+    return Fleet(server.ws_port, lambda index: f"/{index}", server_cpu_s=server.cpu_s)
 
 
 def ocpp_fleet(server: ServerProcess, name: str, prefix: str = "/ocpp/csms/") -> Fleet:
     """Prepare chargers called `<name>-0`, `<name>-1`, ..."""
     path = f"{prefix}{name}-"
-    return Fleet(server.ws_port, lambda index: f"{path}{index}", subprotocol="ocpp1.6")
+    return Fleet(
+        server.ws_port,
+        lambda index: f"{path}{index}",
+        subprotocol="ocpp1.6",
+        server_cpu_s=server.cpu_s,
+    )
 
 
 def register(fleet: Fleet, first: int = 0) -> None:

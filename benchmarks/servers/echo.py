@@ -24,7 +24,7 @@ def echo(connection: Connection) -> None:
 
 def main() -> None:
     """Serve until standard input is closed."""
-    server = Server(None, {"/": accept}, "127.0.0.1", 0, 0)
+    server = Server(None, {"/": accept}, port=None, ws_port=0)
     server.start()
     gc.freeze()
     print(json.dumps({"ws_port": server.ws_port}), flush=True)
