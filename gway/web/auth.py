@@ -1,4 +1,4 @@
-"""The door: who asks, what they may do, and whether the request is their own wish.
+"""The gate: who asks, what they may do, and whether the request is their own wish.
 
 Every routed request passes `allow` once. Nothing is open by itself: a visitor is known by a
 bearer token, later by an account, or, as long as no accounts exist, by sitting on the machine
@@ -44,7 +44,7 @@ class Visitor:
 
 
 class Accounts(Protocol):
-    """What the door needs of a store of user accounts."""
+    """What the gate needs of a store of user accounts."""
 
     def exist(self) -> bool:
         """Tell whether any account was made."""
@@ -53,7 +53,7 @@ class Accounts(Protocol):
         """Return who is signed in."""
 
 
-class Door:
+class Gate:
     """Decides on every request of one gateway."""
 
     def __init__(self, gw: Gateway) -> None:
@@ -201,7 +201,7 @@ class Door:
 
 def allow(request: Request, access: Access) -> Visitor:
     """Let a request in or raise the problem that answers it: the one place that decides."""
-    return request.site.door.allow(request, access)
+    return request.site.gate.allow(request, access)
 
 
 def is_loopback(host: str) -> bool:

@@ -2,100 +2,62 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any
 
+from gway.conversion import convert, is_list, without_none
 from gway.errors import BadValue, did_you_mean
-from gway.signature import convert
 from gway.web.reply import Problem
+from gway.web.request import Texts
 
 if TYPE_CHECKING:
+    from gway.signature import Param
     from gway.web.mounts import Handler
     from gway.web.request import Request
 
-_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-_TOKEN_FIELD = "csrf"
+TOKEN_FIELD = "csrf"
 
 
-def call(request: Request, handler: Handler) -> Any:
-    """Call a function with the request's values.
+def arguments(request: Request, handler: Handler) -> dict[str, Any]:
+    """Return the arguments that a request gives for a function.
 
     API functions refuse values that they do not declare, because a misspelt name there is a
     program's mistake; pages ignore them, as links from elsewhere carry all sorts.
 
     :raises Problem: 400 that names the value
     """
-    return handler.function(**arguments(request, handler))
-
-
-def arguments(request: Request, handler: Handler) -> dict[str, Any]:
-    """Return the arguments that a request gives for a function."""
-    hints = hints_of(handler.function)
-    parameters = {
-        name: parameter
-        for name, parameter in inspect.signature(handler.function).parameters.items()
-        if parameter.kind not in _VARIADIC
-    }
     given = {name.replace("-", "_"): value for name, value in request.values.items()}
+    params = handler.signature.params
     if handler.kind == "api":
-        _refuse_unknown(given, parameters)
+        _refuse_unknown(given, [param.name for param in params])
     bound: dict[str, Any] = {}
-    for name, parameter in parameters.items():
-        if name in given:
-            bound[name] = _converted(name, given[name], hints.get(name, Any), parameter.default)
-        elif parameter.default is parameter.empty:
-            raise Problem(400, f"{name}: a value is needed", hint=f"add ?{name}=...")
+    for param in params:
+        if param.name in given:
+            try:
+                bound[param.name] = _converted(param, given[param.name])
+            except BadValue as error:
+                raise Problem(400, error.message, hint=error.hint) from None
+        elif param.required:
+            raise Problem(400, f"{param.name}: a value is needed", hint=f"add ?{param.name}=...")
     return bound
 
 
-def hints_of(function: Any) -> Mapping[str, Any]:
-    """Return the types of a function's parameters; unknown ones are left out."""
-    return get_type_hints(inspect.unwrap(function), include_extras=True)
-
-
-def _refuse_unknown(given: Mapping[str, Any], declared: Mapping[str, Any]) -> None:
+def _refuse_unknown(given: Mapping[str, Any], declared: list[str]) -> None:
     for name in given:
-        if name not in declared and name != _TOKEN_FIELD:
+        if name not in declared and name != TOKEN_FIELD:
             known = ", ".join(declared) or "none"
             raise Problem(
                 400,
                 f"there is no parameter '{name}'",
-                hint=did_you_mean(name, list(declared)) or f"there is {known}",
+                hint=did_you_mean(name, declared) or f"there is {known}",
             )
 
 
-def _converted(name: str, value: Any, wanted: Any, default: Any) -> Any:
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return _from_text(name, value, wanted, default)
-    return _from_json(name, value, wanted)
-
-
-def _from_text(name: str, texts: list[str], wanted: Any, default: Any) -> Any:
-    """Convert the values of a query or form; an empty field leaves the default."""
-    if _is_list(wanted):
-        return convert(texts, wanted, name)
-    if len(texts) > 1:
-        raise Problem(400, f"{name}: one value is wanted, {len(texts)} were given")
-    if texts[0] == "" and default is not inspect.Parameter.empty and wanted is not str:
-        return default
-    try:
-        return convert(texts[0], wanted, name)
-    except BadValue as error:
-        raise Problem(400, f"{name}: {error.message}", hint=error.hint) from None
-
-
-def _from_json(name: str, value: Any, wanted: Any) -> Any:
-    import msgspec
-
-    try:
-        return msgspec.convert(value, wanted, strict=True)
-    except (msgspec.ValidationError, TypeError) as error:
-        if isinstance(value, str):
-            return _from_text(name, [value], wanted, inspect.Parameter.empty)
-        raise Problem(400, f"{name}: {error}") from None
-
-
-def _is_list(wanted: Any) -> bool:
-    origins = [get_origin(wanted), *(get_origin(part) for part in get_args(wanted))]
-    return wanted in (list, tuple, set) or any(origin in (list, tuple, set) for origin in origins)
+def _converted(param: Param, value: Any) -> Any:
+    if is_list(param.annotation) or not isinstance(value, Texts):
+        return convert(value, param.annotation, param.name)
+    if len(value) > 1:
+        raise BadValue(param.name, f"{param.name}: one value is wanted, {len(value)} were given")
+    if value[0] == "" and not param.required and without_none(param.annotation) is not str:
+        return param.default  # a field of a form that was left empty
+    return convert(value[0], param.annotation, param.name)

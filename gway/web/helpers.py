@@ -72,7 +72,7 @@ def dashed(project: str) -> str:
 def csrf() -> str:
     """Return the token that a form must send as `csrf`; empty outside a request."""
     request = CURRENT.get()
-    return "" if request is None else request.site.door.csrf_token(request)
+    return "" if request is None else request.site.gate.csrf_token(request)
 
 
 def query(**changes: Any) -> str:

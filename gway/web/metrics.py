@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gway.resolver import Gateway
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE"})
 _BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
 
@@ -61,7 +62,8 @@ class Metrics:
 
         :param route: the function's name, never the address a stranger sent
         """
-        self.requests.labels(route, method, str(status)).inc()
+        known = method if method in _METHODS else "OTHER"
+        self.requests.labels(route, known, str(status)).inc()
         self.seconds.labels(route).observe(seconds)
 
     def render(self) -> bytes:

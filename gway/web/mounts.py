@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gway.marks import Access, route_of
+from gway.marks import Access, access_of, web_name
 from gway.resolver import public_functions
+from gway.signature import Signature, read
 from gway.web import formats
 from gway.web.reply import Problem
 
@@ -30,6 +31,7 @@ class Handler:
     name: str
     function: Callable[..., Any]
     access: Access
+    signature: Signature
 
     @property
     def method(self) -> str:
@@ -42,18 +44,9 @@ class Handler:
         return f"{self.project}.{self.function.__name__}"
 
     @property
-    def summary(self) -> str:
-        """The first sentence of the function's docstring."""
-        return (inspect.getdoc(self.function) or "").split("\n\n")[0].replace("\n", " ")
-
-    @property
     def needs_values(self) -> bool:
         """Whether the function cannot be called without request values."""
-        return any(
-            parameter.default is parameter.empty
-            and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-            for parameter in inspect.signature(self.function).parameters.values()
-        )
+        return any(param.required for param in self.signature.params)
 
 
 @dataclass(slots=True)
@@ -76,11 +69,11 @@ class Mount:
 
     def add(self, function_name: str, function: Callable[..., Any]) -> None:
         """Offer a function if its name begins with `view_`, `api_` or `render_`."""
-        route = route_of(function_name, function)
-        if route is not None:
-            access = Access(route.role, route.method)
-            handler = Handler(self.project, route.kind, route.name, function, access)
-            self.handlers.setdefault((route.kind, route.name), {})[route.method] = handler
+        named = web_name(function_name)
+        if named is not None:
+            access = access_of(function)
+            handler = Handler(self.project, *named, function, access, read(function))
+            self.handlers.setdefault(named, {})[handler.method] = handler
 
     def find(self, kind: str, name: str, method: str) -> Handler | None:
         """Return the function for a name and a method.

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import inspect
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import msgspec
 
-from gway.web.forms import hints_of
 from gway.web.mounts import Handler
 
 if TYPE_CHECKING:
+    from gway.signature import Param
     from gway.web.routes import Site
 
 _REF = "#/components/schemas/{name}"
-_PARAM = re.compile(r"^:param (\w+):", re.MULTILINE)
 
 
 def document(site: Site) -> Mapping[str, Any]:
@@ -42,18 +40,17 @@ def document(site: Site) -> Mapping[str, Any]:
 
 
 def _operation(handler: Handler, components: dict[str, Any]) -> dict[str, Any]:
-    summary, described = read_docstring(handler.function)
-    fields = list(_fields(handler, described, components))
-    result = hints_of(handler.function).get("return", Any)
+    fields = [_field(param, components) for param in handler.signature.params]
     operation: dict[str, Any] = {
         "operationId": handler.label.replace(".", "_"),
         "tags": [handler.project],
-        "summary": summary,
+        "summary": handler.signature.summary,
+        "description": handler.signature.text,
         "x-role": handler.access.role,
         "responses": {
             "200": {
                 "description": "the result",
-                "content": {"application/json": {"schema": _schema(result, components)}},
+                "content": {"application/json": {"schema": _result(handler, components)}},
             },
             "default": {
                 "description": "a problem",
@@ -68,23 +65,24 @@ def _operation(handler: Handler, components: dict[str, Any]) -> dict[str, Any]:
     return operation
 
 
-def _fields(
-    handler: Handler, described: Mapping[str, str], components: dict[str, Any]
-) -> Iterator[dict[str, Any]]:
-    hints = hints_of(handler.function)
-    for name, parameter in inspect.signature(handler.function).parameters.items():
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            continue
-        schema = dict(_schema(hints.get(name, Any), components))
-        required = parameter.default is parameter.empty
-        if not required and parameter.default is not None:
-            schema["default"] = msgspec.to_builtins(parameter.default, enc_hook=str)
-        yield {
-            "name": name,
-            "required": required,
-            "description": described.get(name, ""),
-            "schema": schema,
-        }
+def _field(param: Param, components: dict[str, Any]) -> dict[str, Any]:
+    schema = dict(_schema(param.annotation, components))
+    if not param.required and param.default is not None:
+        schema["default"] = msgspec.to_builtins(param.default, enc_hook=str)
+    return {
+        "name": param.name,
+        "required": param.required,
+        "description": param.help,
+        "schema": schema,
+    }
+
+
+def _result(handler: Handler, components: dict[str, Any]) -> Mapping[str, Any]:
+    try:
+        hints = get_type_hints(inspect.unwrap(handler.function))
+    except NameError:  # a type that only the type checker imports
+        return {}
+    return _schema(hints.get("return", Any), components)
 
 
 def _body(fields: list[dict[str, Any]]) -> dict[str, Any]:
@@ -120,18 +118,6 @@ def _problem_schema() -> dict[str, Any]:
         },
         "required": ["status", "error"],
     }
-
-
-def read_docstring(function: Callable[..., Any]) -> tuple[str, Mapping[str, str]]:
-    """Return a function's first sentence and what it says of each parameter."""
-    text = inspect.getdoc(function) or ""
-    head, *parts = _PARAM.split(text)
-    summary = " ".join(head.strip().split("\n\n")[0].split())
-    described = {
-        name: " ".join(said.split("\n:")[0].split())
-        for name, said in zip(parts[::2], parts[1::2], strict=True)
-    }
-    return summary, described
 
 
 def _version() -> str:

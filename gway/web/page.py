@@ -39,7 +39,7 @@ class Page(str):
     :param status: HTTP status
     """
 
-    title: str
+    title: str  # type: ignore[assignment]  # what a page is called, not the method of str
     name: str
     data: Mapping[str, Any]
     rows: Sequence[Row] | None

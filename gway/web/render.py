@@ -49,7 +49,7 @@ class Renderer:
         if request.wants_fragment:
             reply = Reply(str(page), page.status)
             if request.header("X-GWAY-Fragment"):
-                reply.headers.append(("X-GWAY-CSRF", self._site.door.csrf_token(request)))
+                reply.headers.append(("X-GWAY-CSRF", self._site.gate.csrf_token(request)))
             if page.title:
                 reply.headers.append(
                     ("X-GWAY-Title", page.title.encode("ascii", "replace").decode())
@@ -58,7 +58,7 @@ class Renderer:
         values = {
             "base": mount.path if mount is not None else "",
             "content": page,
-            "csrf_token": self._site.door.csrf_token(request),
+            "csrf_token": self._site.gate.csrf_token(request),
             "nav": self._site.navigation(request.path),
             "page": page,
             "title": page.title,

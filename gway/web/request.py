@@ -26,6 +26,10 @@ _MULTIPART = "multipart/form-data"
 CURRENT: ContextVar[Request | None] = ContextVar("gway_request", default=None)
 
 
+class Texts(list[str]):
+    """The values of one name in a query or a form; JSON has values of its own types."""
+
+
 class Request:
     """One request, read lazily.
 
@@ -98,13 +102,13 @@ class Request:
             return SimpleCookie()
 
     @cached_property
-    def query(self) -> dict[str, list[str]]:
+    def query(self) -> dict[str, Texts]:
         """The values of the query, each name with all its values."""
         return _fields(self.query_string)
 
     @cached_property
     def body_values(self) -> dict[str, Any]:
-        """The values of a JSON object or a form in the body; lists of strings for forms."""
+        """The values of a JSON object or a form in the body; texts for forms."""
         body = self._read()
         if not body:
             return {}
@@ -152,7 +156,7 @@ class Request:
         return body
 
     def _multipart(self, body: bytes) -> dict[str, Any]:
-        from bottle import BaseRequest, HTTPError
+        from bottle import BaseRequest, HTTPError  # type: ignore[import-untyped]
 
         class _Form(BaseRequest):  # type: ignore[misc]  # bottle has no types
             MEMFILE_MAX = BODY_LIMIT
@@ -169,7 +173,7 @@ class Request:
             raise Problem(error.status_code, f"cannot read the form: {error.body}") from None
         except UnicodeError:
             raise Problem(400, "a value of the form is not UTF-8") from None
-        return {name: forms.getall(name) for name in forms}
+        return {name: Texts(forms.getall(name)) for name in forms}
 
 
 def _json_object(body: bytes) -> dict[str, Any]:
@@ -184,7 +188,7 @@ def _json_object(body: bytes) -> dict[str, Any]:
     return value
 
 
-def _fields(encoded: str) -> dict[str, list[str]]:
+def _fields(encoded: str) -> dict[str, Texts]:
     """Return the fields of a query or a simple form, each name with all its values."""
     try:
         pairs = parse_qsl(
@@ -194,9 +198,9 @@ def _fields(encoded: str) -> dict[str, list[str]]:
         raise Problem(400, "a value is not UTF-8") from None
     except ValueError:
         raise Problem(400, f"more than {_MAX_FIELDS} values") from None
-    fields: dict[str, list[str]] = {}
+    fields: dict[str, Texts] = {}
     for name, value in pairs:
-        fields.setdefault(name, []).append(value)
+        fields.setdefault(name, Texts()).append(value)
     return fields
 
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from gway.errors import GwayError, UnknownName, UsageError
 from gway.marks import Access
 from gway.web import assets, health, openapi
-from gway.web.auth import Door, allow
-from gway.web.forms import call
+from gway.web.auth import Gate, allow
+from gway.web.forms import arguments
 from gway.web.helpers import dashed, shared_fingerprints
 from gway.web.metrics import Metrics
 from gway.web.mounts import Handler, Mount, mount_of, not_possible
@@ -48,7 +48,7 @@ class Site:
 
     def __init__(self, gw: Gateway) -> None:
         self.gw = gw
-        self.door: Door = gw.service(Door)
+        self.gate: Gate = gw.service(Gate)
         self.mounts: dict[str, Mount] = {}
         self.home: str | None = None
         self.fallback: Callable[[Request], Reply | None] | None = None
@@ -116,7 +116,7 @@ class Site:
         began = time.perf_counter()
         try:
             reply = self.reply(request)
-            cookie = self.door.cookie_header(request)
+            cookie = self.gate.cookie_header(request)
         finally:
             CURRENT.reset(token)
         if cookie is not None:
@@ -152,7 +152,7 @@ class Site:
         path = request.path
         fixed = self._open.get(path)
         if fixed is None and not path.startswith("/static/"):
-            self.door.enter(request)
+            self.gate.enter(request)
             fixed = self._fixed.get(path)
         if fixed is not None or path.startswith("/static/"):
             if request.method not in SAFE_METHODS:
@@ -229,7 +229,7 @@ class Site:
     def _call(self, request: Request, handler: Handler) -> Any:
         request.label = handler.label
         allow(request, handler.access)
-        return realised(call(request, handler))
+        return realised(handler.function(**arguments(request, handler)))
 
     def _shown(self, request: Request, mount: Mount, page: Page, twin: str | None) -> Reply:
         if twin is None:

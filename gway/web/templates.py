@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bottle import SimpleTemplate
+from bottle import SimpleTemplate  # type: ignore[import-untyped]  # no types in bottle
 
 from gway.errors import GwayError
 
