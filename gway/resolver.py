@@ -11,6 +11,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from gway.errors import GwayError, UnknownName, did_you_mean
+from gway.jobs import Jobs
 from gway.loader import HOOKSPECS, PACKAGE, Place, bundled, find_roots, mount
 from gway.results import Results
 from gway.settings import Settings
@@ -77,6 +78,7 @@ class Gateway:
         self.roots = find_roots(root, self.env)
         self.settings = Settings(self.env, root)
         self.results = Results()
+        self.jobs = Jobs()
         self.serving = False
         self.closed = False
         self._now = now
@@ -229,6 +231,7 @@ class Gateway:
         if self.closed:
             return
         self.closed = True
+        self.jobs.stop()
         while self._services:
             _, service = self._services.popitem()
             close = getattr(service, "close", None)

@@ -122,7 +122,7 @@ class Settings:
     def _convert(self, setting: Setting, text: str, source: str) -> Any:
         if setting.kind is str:
             return text
-        from gway.signature import convert
+        from gway.conversion import convert
 
         try:
             return convert(text, setting.kind, setting.name)

@@ -1,0 +1,96 @@
+"""`[NAME]`, `[NAME.key]` and `[NAME|default]` in the words of a command line or recipe.
+
+They resolve once, from results, then the recipe's values, then the environment. What
+they stand for is not looked at again, so data never becomes a sigil.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from gway.errors import UsageError, did_you_mean
+from gway.results import MISSING, Results
+
+_NAME = r"[A-Za-z_][\w.-]*"
+SIGIL = re.compile(
+    rf"\[(?P<kept>\[{_NAME}(?:\|[^\[\]]*)?\])\]|\[(?P<name>{_NAME})(?:\|(?P<default>[^\[\]]*))?\]"
+)
+LITERALS = frozenset({"true", "false", "null"})
+
+
+class Context:
+    """Where sigils find their values."""
+
+    def __init__(self, results: Results, values: Mapping[str, Any], env: Mapping[str, str]) -> None:
+        self.results = results
+        self.values = values
+        self.env = env
+
+    def find(self, name: str) -> Any:
+        """Give the value of a name, or `MISSING`."""
+        folded = name.replace("-", "_")
+        for place in (self.results, self.values, self.env):
+            for spelling in (name, folded):
+                if spelling in place:
+                    return place[spelling]
+        head, _, key = name.rpartition(".")
+        owner = self.find(head) if head else MISSING
+        return MISSING if owner is MISSING else _member(owner, key)
+
+    def names(self) -> list[str]:
+        """List what could have been meant."""
+        return [*self.results.names(), *self.values]
+
+
+def resolve(word: Any, context: Context) -> Any:
+    """Replace the sigils of one word; a word that is one sigil becomes the object itself.
+
+    `[[NAME]]` stands for the text `[NAME]`.
+    """
+    if not isinstance(word, str) or "[" not in word:
+        return word
+    whole = SIGIL.fullmatch(word)
+    if whole is not None and _is_sigil(whole):
+        return _value(whole, context)
+
+    def put(match: re.Match[str]) -> str:
+        if _is_sigil(match):
+            return str(_value(match, context))
+        kept: str | None = match["kept"]
+        return match[0] if kept is None or kept[1:-1] in LITERALS else kept
+
+    return SIGIL.sub(put, word)
+
+
+def names_in(word: str) -> list[tuple[str, bool]]:
+    """List the sigils of a word: name, and whether it has a default."""
+    return [
+        (match["name"], match["default"] is not None)
+        for match in SIGIL.finditer(word)
+        if _is_sigil(match)
+    ]
+
+
+def _is_sigil(match: re.Match[str]) -> bool:
+    return match["name"] is not None and match["name"] not in LITERALS
+
+
+def _value(match: re.Match[str], context: Context) -> Any:
+    name, default = match["name"], match["default"]
+    value = context.find(name)
+    if value is not MISSING:
+        return value
+    if default is not None:
+        return default
+    hint = did_you_mean(name, context.names()) or f"give it a default: [{name}|...]"
+    raise UsageError(f"nothing is known for {match[0]}", hint)
+
+
+def _member(owner: Any, key: str) -> Any:
+    if isinstance(owner, Mapping):
+        return owner.get(key, MISSING)
+    if isinstance(owner, (list, tuple)) and key.isdigit():
+        return owner[int(key)] if int(key) < len(owner) else MISSING
+    return MISSING if key.startswith("_") else getattr(owner, key, MISSING)
