@@ -49,7 +49,7 @@ class Database:
         pragmas: Sequence[str] = (),
     ) -> None:
         self.path = path
-        self._hub = hub
+        self.hub = hub
         self._lock_timeout_s = lock_timeout_s
         self._pragmas = tuple(pragmas)
         self._idle: list[sqlite3.Connection] = []
@@ -111,7 +111,7 @@ class Database:
     def wait_for(self, unit: Unit) -> None:
         """Submit a unit and wait until it is durable; raises what went wrong."""
         outcome: list[BaseException | None] = []
-        if self._hub is None:
+        if self.hub is None:
             unit.submit(outcome.append)
         else:
             event = self._event()
@@ -199,10 +199,10 @@ class Database:
     def _start_writer(self) -> Writer:
         if self._closed:
             raise StorageError(f"{self.path}: is closed")
-        if self._hub is None:
+        if self.hub is None:
             self._writer = DirectWriter(self._committer)
         else:
-            self._writer = ThreadWriter(self._committer, self._hub)
+            self._writer = ThreadWriter(self._committer, self.hub)
         return self._writer
 
     def _connect(self, timeout_s: float) -> sqlite3.Connection:
@@ -230,7 +230,7 @@ class Database:
 
     def _reading(self, function: Callable[[sqlite3.Connection], T]) -> T:
         """Read in this thread; a lock met on the hub sends the read to the pool."""
-        if self._hub is None or _native_ident() != self._home:
+        if self.hub is None or _native_ident() != self._home:
             return self._read_in_thread(function)
         try:
             with self._reader(self._idle_on_hub, HUB_LOCK_TIMEOUT_S) as connection:
@@ -295,7 +295,7 @@ class Database:
 
     def _off_hub(self, function: Callable[[], T]) -> T:
         """Run in the thread pool when this is a greenlet of the hub, else right here."""
-        hub = self._hub
+        hub = self.hub
         if hub is None or _native_ident() != self._home:
             return function()
         import gevent

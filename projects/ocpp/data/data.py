@@ -1,0 +1,158 @@
+"""What the chargers did: transactions, meter values, errors, connections.
+
+Everything is kept in `work/ocpp.sqlite`; completed transactions are also written as
+`.dat` files below `work/ocpp/records`. The central system never calls this project:
+it tells facts, and this is where they stay.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from gway import gw, hookimpl
+from gway.projects.ocpp.data.store import Store
+from gway.projects.ocpp.facts import (
+    Boot,
+    ChargerMemory,
+    Command,
+    ConnectorStatus,
+    ErrorReport,
+    Link,
+    Orphan,
+    Purpose,
+    Reading,
+    TagDecision,
+    Transaction,
+)
+from gway.projects.ocpp.receipts import Receipt
+from gway.settings import Setting
+
+SETTINGS = (
+    Setting("OCPP_DB", "ocpp.sqlite", str, help="database of the chargers, below the work folder"),
+)
+
+# --- decisions ---------------------------------------------------------------
+
+
+@hookimpl
+def ocpp_recall_charger(charger_id: str) -> ChargerMemory | None:
+    return gw.service(Store).recall_charger(charger_id)
+
+
+@hookimpl
+def ocpp_recall_transaction(transaction_id: int) -> Transaction | None:
+    return gw.service(Store).recall_transaction(transaction_id)
+
+
+@hookimpl
+def ocpp_recall_start(
+    charger_id: str, connector_id: int, id_tag: str, meter_start_wh: int, start_time_raw: str
+) -> Transaction | None:
+    return gw.service(Store).recall_start(
+        charger_id, connector_id, id_tag, meter_start_wh, start_time_raw
+    )
+
+
+@hookimpl
+def ocpp_open_transactions(id_tag: str | None, charger_id: str | None) -> list[Transaction]:
+    return gw.service(Store).open_transactions(id_tag, charger_id)
+
+
+@hookimpl
+def ocpp_next_transaction_id(charger_id: str) -> int:
+    return gw.service(Store).ids.take()
+
+
+# --- facts -------------------------------------------------------------------
+
+
+@hookimpl
+def ocpp_transaction_started(transaction: Transaction, receipt: Receipt) -> None:
+    gw.service(Store).transaction_started(transaction, receipt)
+
+
+@hookimpl
+def ocpp_meter_values_received(
+    reading: Reading, transaction: Transaction | None, receipt: Receipt
+) -> None:
+    gw.service(Store).meter_values_received(reading, transaction, receipt)
+
+
+@hookimpl
+def ocpp_transaction_stopped(
+    transaction: Transaction, reading: Reading | None, receipt: Receipt
+) -> None:
+    gw.service(Store).transaction_stopped(transaction, reading, receipt)
+
+
+@hookimpl
+def ocpp_orphan_kept(orphan: Orphan, receipt: Receipt) -> None:
+    gw.service(Store).orphan_kept(orphan, receipt)
+
+
+@hookimpl
+def ocpp_transaction_closed(transaction: Transaction, why: str, at: datetime) -> None:
+    gw.service(Store).transaction_closed(transaction, why, at)
+
+
+@hookimpl
+def ocpp_charger_connected(link: Link, at: datetime) -> None:
+    gw.service(Store).charger_connected(link, at)
+
+
+@hookimpl
+def ocpp_charger_disconnected(link: Link, code: int, reason: str, at: datetime) -> None:
+    gw.service(Store).charger_disconnected(link, code, reason, at)
+
+
+@hookimpl
+def ocpp_charger_booted(charger_id: str, boot: Boot, registration: str, at: datetime) -> None:
+    gw.service(Store).charger_booted(charger_id, boot, registration, at)
+
+
+@hookimpl
+def ocpp_charger_seen(charger_id: str, charger_time: datetime | None, at: datetime) -> None:
+    gw.service(Store).charger_seen(charger_id, charger_time, at)
+
+
+@hookimpl
+def ocpp_connector_changed(charger_id: str, status: ConnectorStatus, at: datetime) -> None:
+    gw.service(Store).connector_changed(charger_id, status, at)
+
+
+@hookimpl
+def ocpp_error_reported(report: ErrorReport) -> None:
+    gw.service(Store).error_reported(report)
+
+
+@hookimpl
+def ocpp_tag_judged(
+    charger_id: str, id_tag: str, purpose: Purpose, decision: TagDecision, at: datetime
+) -> None:
+    gw.service(Store).tag_judged(charger_id, id_tag, purpose, decision, at)
+
+
+@hookimpl
+def ocpp_command_changed(command: Command) -> None:
+    gw.service(Store).command_changed(command)
+
+
+@hookimpl
+def ocpp_data_transferred(
+    charger_id: str, vendor_id: str, message_id: str | None, data: str | None, at: datetime
+) -> None:
+    content = {"vendorId": vendor_id, "messageId": message_id, "data": data}
+    gw.service(Store).noticed(charger_id, "DataTransfer", content, at)
+
+
+@hookimpl
+def ocpp_status_told(
+    charger_id: str, action: str, status: str, request_id: int | None, at: datetime
+) -> None:
+    content = {"status": status, "requestId": request_id}
+    gw.service(Store).noticed(charger_id, action, content, at)
+
+
+@hookimpl
+def gway_server_started(at: datetime) -> None:
+    gw.service(Store).server_started(at)

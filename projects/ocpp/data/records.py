@@ -1,0 +1,235 @@
+"""One `.dat` file per completed transaction, as real charge points log them.
+
+The database is the truth: a record is made from it after the commit, and made again
+it is the same, byte for byte.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sqlite3
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from gway.errors import GwayError
+from gway.projects.ocpp.data.codec import iso, micros
+from gway.projects.ocpp.data.samples import Taken, in_kilo, unique
+from gway.projects.sql.database import Database, Row, rows
+
+log = logging.getLogger("ocpp.data")
+
+CATCH_UP = 1_000  # of the latest transactions, records that a kill left unwritten are made up
+AT_ONCE = 50
+CLOSE_TIMEOUT_S = 5.0
+
+SELECT_READINGS = "SELECT at, origin, raw FROM readings WHERE transaction_id = ? ORDER BY sequence"
+
+
+class Records:
+    """Writes records behind the commits, never on the hub."""
+
+    def __init__(self, database: Database, base: Path) -> None:
+        self._database = database
+        self.base = base
+        self.written = 0
+        self._wanted: deque[int] = deque()
+        self._busy = False
+
+    def request(self, *transaction_ids: int) -> None:
+        """Have records written soon; without a hub they are written now."""
+        self._wanted.extend(transaction_ids)
+        if self._busy or not self._wanted:
+            return
+        self._busy = True
+        if self._database.hub is None:
+            self._write_wanted()
+        else:
+            import gevent
+
+            gevent.spawn(self._write_wanted)
+
+    def catch_up(self) -> None:
+        """Write what is missing among the latest transactions."""
+        if self._database.hub is None:
+            self.request(*self.missing(CATCH_UP))
+        else:
+            import gevent
+
+            gevent.spawn(lambda: self.request(*self.missing(CATCH_UP)))
+
+    def missing(self, latest: int | None = None) -> list[int]:
+        """List closed transactions that have no record.
+
+        :param latest: look only at that many, the youngest; None looks at all
+        """
+        return self._database.read(lambda connection: list(self._missing(connection, latest)))
+
+    def rebuild(self, transaction_ids: Sequence[int] | None = None) -> int:
+        """Write records again; gives how many there were.
+
+        :param transaction_ids: which ones; None means all
+        """
+        if transaction_ids is None:
+            transaction_ids = [
+                row["transaction_id"]
+                for row in self._database.query(
+                    "SELECT transaction_id FROM transactions WHERE state <> 'open'"
+                    " ORDER BY sequence"
+                )
+            ]
+        return sum(
+            self._database.read(lambda c, id=each: self._write(c, id)) for each in transaction_ids
+        )
+
+    def path(self, charger_id: str, connector_id: int, transaction_id: int) -> Path:
+        """Tell where a record is kept.
+
+        Errors: GwayError for an id that would leave the folder.
+        """
+        folder = quote(charger_id, safe=" @+,!~$").replace("~", "%7E")
+        if folder.startswith("."):
+            folder = "%2E" + folder[1:]
+        path = self.base / folder / f"{connector_id}_{transaction_id}.dat"
+        if not path.resolve().is_relative_to(self.base.resolve()):
+            raise GwayError(f"no record can be kept for the charger id {charger_id!r}")
+        return path
+
+    def close(self) -> None:
+        """Wait until what was requested is written."""
+        if self._database.hub is None:
+            return
+        import gevent
+
+        until = time.monotonic() + CLOSE_TIMEOUT_S
+        while self._busy and time.monotonic() < until:
+            gevent.sleep(0.01)
+
+    def _write_wanted(self) -> None:
+        try:
+            while self._wanted:
+                some = [self._wanted.popleft() for _ in range(min(len(self._wanted), AT_ONCE))]
+                self._database.read(
+                    lambda connection, some=some: self._write_some(connection, some)
+                )
+        finally:
+            self._busy = False
+
+    def _write_some(self, connection: sqlite3.Connection, transaction_ids: list[int]) -> None:
+        for each in transaction_ids:
+            try:
+                self._write(connection, each)
+            except (OSError, sqlite3.Error, GwayError) as error:
+                log.error("the record of transaction %d was not written: %s", each, error)
+
+    def _write(self, connection: sqlite3.Connection, transaction_id: int) -> int:
+        """Write one record from the database; 0 when there is nothing to record."""
+        found = rows(
+            connection,
+            "SELECT * FROM transactions WHERE transaction_id = ? AND state <> 'open'",
+            (transaction_id,),
+        )
+        if not found:
+            return 0
+        readings = rows(connection, SELECT_READINGS, (transaction_id,))
+        row = found[0]
+        path = self.path(row["charger_id"], row["connector_id"], transaction_id)
+        write_whole(path, record_bytes(row, readings))
+        self.written += 1
+        return 1
+
+    def _missing(self, connection: sqlite3.Connection, latest: int | None) -> Iterator[int]:
+        for charger_id, connector_id, transaction_id in connection.execute(
+            "SELECT charger_id, connector_id, transaction_id FROM transactions"
+            " WHERE state <> 'open' ORDER BY sequence DESC LIMIT ?",
+            (-1 if latest is None else latest,),
+        ):
+            if not self.path(charger_id, connector_id, transaction_id).exists():
+                yield transaction_id
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Put a file in place whole: after a crash it is the old one or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with open(os.open(partial, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as handle:
+        handle.write(content)
+        handle.flush()
+        os.fsync(handle.fileno())
+    partial.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def record_bytes(transaction: Mapping[str, Any], readings: Iterable[Row]) -> bytes:
+    """Give the content of a record."""
+    record = build_record(transaction, unique(readings))
+    return (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode("utf-8", "replace")
+
+
+def build_record(transaction: Mapping[str, Any], samples: Iterable[Taken]) -> dict[str, object]:
+    """Make the record of a closed transaction.
+
+    `...Time` are whole seconds and `...Ms` milliseconds since 1970, by the server's
+    clock; samples have the charger's clock where it could be read. `chargerStartTime`
+    and `chargerStopTime` are what the charger said. Registers are Wh.
+
+    :param transaction: its row
+    """
+    reservation_id = transaction["reservation_id"]
+    reason = transaction["stop_reason"]
+    return {
+        "connectorId": transaction["connector_id"],
+        "idTagStart": transaction["id_tag"],
+        "meterStart": transaction["meter_start_wh"],
+        "reservationId": -1 if reservation_id is None else reservation_id,
+        **_clock("startTime", "startTimeStr", "startMs", transaction["started_at"]),
+        "transactionId": transaction["transaction_id"],
+        "MeterValues": [
+            {
+                **_clock("timestamp", "timestampStr", "timeMs", micros(time)),
+                "sampledValue": [_sampled(taken) for taken in group],
+            }
+            for time, group in groupby(samples, key=lambda taken: taken.time)
+        ],
+        "idTagStop": transaction["stop_id_tag"] or "",
+        "meterStop": transaction["meter_stop_wh"],
+        **_clock("stopTime", "stopTimeStr", "stopMs", transaction["stopped_at"]),
+        "reason": reason,
+        "reasonStr": reason,
+        "chargerStartTime": transaction["start_time_raw"],
+        "chargerStopTime": transaction["stop_time_raw"],
+        "energyWh": transaction["energy_wh"],
+        "energySource": transaction["energy_source"],
+    }
+
+
+def _clock(seconds: str, text: str, millis: str, value: int | None) -> dict[str, object]:
+    if value is None:
+        return {seconds: None, text: None, millis: None}
+    return {seconds: value // 1_000_000, text: iso(value), millis: value // 1_000}
+
+
+def _sampled(taken: Taken) -> dict[str, object]:
+    sample = taken.sample
+    value, unit = in_kilo(sample)
+    entry: dict[str, object] = {
+        "value": value,
+        "unit": unit,
+        "measurand": sample.measurand,
+        "context": sample.context,
+    }
+    if sample.phase:
+        entry["phase"] = sample.phase
+    if sample.location != "Outlet":
+        entry["location"] = sample.location
+    return entry

@@ -1,0 +1,324 @@
+"""Subscribes to the facts of OCPP, keeps them, and answers for what was kept."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, cast
+
+from gway.projects.ocpp.data import codec, schema
+from gway.projects.ocpp.data.ids import TransactionIds
+from gway.projects.ocpp.data.notes import Notes
+from gway.projects.ocpp.data.records import Records
+from gway.projects.ocpp.facts import (
+    Boot,
+    ChargerMemory,
+    Command,
+    ConnectorStatus,
+    ErrorReport,
+    Link,
+    Orphan,
+    Purpose,
+    Reading,
+    TagDecision,
+    Transaction,
+)
+from gway.projects.ocpp.receipts import Receipt
+from gway.projects.sql.sql import Database, Databases, Unit
+
+if TYPE_CHECKING:
+    from gway.resolver import Gateway
+
+log = logging.getLogger("ocpp.data")
+
+TICK_S = 1.0
+
+SELECT_TRANSACTION = "SELECT * FROM transactions WHERE "
+LATEST_READING = (
+    "SELECT at, last_energy_wh, last_power_w, last_soc_percent, last_sample_time FROM readings"
+    " WHERE transaction_id = ? ORDER BY sequence DESC LIMIT 1"
+)
+INSERT_ORPHAN = (
+    "INSERT INTO orphans (charger_id, action, reason, payload, at) VALUES (?, ?, ?, ?, ?)"
+)
+INSERT_CLOSING = "INSERT INTO closings (transaction_id, charger_id, why, at) VALUES (?, ?, ?, ?)"
+INSERT_ERROR = (
+    "INSERT INTO errors (charger_id, connector_id, error_code, status, info, vendor_id,"
+    " vendor_error_code, time, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+INSERT_CONNECTION = (
+    "INSERT INTO connections (charger_id, link_id, remote_addr, subprotocol, connected_at)"
+    " VALUES (?, ?, ?, ?, ?)"
+)
+END_CONNECTION = (
+    "UPDATE connections SET disconnected_at = ?, code = ?, reason = ?"
+    " WHERE charger_id = ? AND link_id = ? AND connected_at = ? AND code IS NULL"
+)
+# Connections of a process that ended without a word: when they ended is not known.
+END_LOST_CONNECTIONS = (
+    "UPDATE connections SET code = 1006, reason = 'lost when the server ended'"
+    " WHERE code IS NULL AND connected_at < ?"
+)
+INSERT_BOOT = "INSERT INTO boots (charger_id, registration, boot, at) VALUES (?, ?, ?, ?)"
+INSERT_TAG_CHECK = (
+    "INSERT INTO tag_checks (charger_id, id_tag, tag_key, purpose, status, reason, source, at)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
+INSERT_NOTICE = "INSERT INTO notices (charger_id, kind, content, at) VALUES (?, ?, ?, ?)"
+STORE_COMMAND = (
+    "INSERT OR REPLACE INTO commands (command_id, charger_id, action, payload, state, queued_at,"
+    " sent_at, answered_at, answer, status, error_code, error, effect, late)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
+
+class Store:
+    """The memory of the central system: one database, one writer."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        databases = gateway.service(Databases)
+        self.database: Database = databases.open(str(gateway.settings.get("OCPP_DB")))
+        self.database.migrate(schema.COMPONENT, schema.STEPS)
+        self.ids = TransactionIds(self.database)
+        self.notes = Notes(self.database)
+        self.records = Records(self.database, gateway.workspace.root / "work/ocpp/records")
+        self._timer: Any = None
+        if self.database.hub is not None:
+            self._timer = self.database.hub.loop.timer(TICK_S, TICK_S)
+            self._timer.start(self._tick)
+
+    def close(self) -> None:
+        """Store what is only in memory; the database itself is closed by its owner."""
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer.close()
+        self.notes.store_due(all_of_them=True)
+        self.database.flush()
+        self.records.close()
+
+    def _tick(self) -> None:
+        try:
+            self.notes.store_due()
+        except Exception:  # a loop callback must not raise
+            log.exception("notes of chargers could not be stored")
+
+    # --- money: durable before the charger is answered ------------------------
+
+    def transaction_started(self, transaction: Transaction, receipt: Receipt) -> None:
+        """Keep a new transaction."""
+        with receipt.required():
+            unit = self._unit(receipt)
+            unit.execute(codec.INSERT_TRANSACTION, codec.transaction_params(transaction))
+
+    def meter_values_received(
+        self, reading: Reading, transaction: Transaction | None, receipt: Receipt
+    ) -> None:
+        """Keep a reading; an open transaction's own row needs no change by it."""
+        with receipt.required():
+            unit = self._unit(receipt)
+            unit.execute(codec.INSERT_READING, codec.reading_params(reading, transaction))
+            if transaction is not None and _changed_by_reading(transaction):
+                unit.execute(codec.STORE_TRANSACTION, codec.transaction_params(transaction))
+                if transaction.state != "open":
+                    self._record_after(unit, transaction)
+
+    def transaction_stopped(
+        self, transaction: Transaction, reading: Reading | None, receipt: Receipt
+    ) -> None:
+        """Keep the end of a transaction, and write its record after the commit."""
+        with receipt.required():
+            unit = self._unit(receipt)
+            unit.execute(codec.STORE_TRANSACTION, codec.transaction_params(transaction))
+            if reading is not None:
+                unit.execute(codec.INSERT_READING, codec.reading_params(reading, transaction))
+            self._record_after(unit, transaction)
+
+    def orphan_kept(self, orphan: Orphan, receipt: Receipt) -> None:
+        """Keep a money message that belongs to no transaction."""
+        with receipt.required():
+            self._unit(receipt).execute(INSERT_ORPHAN, codec.orphan_params(orphan))
+
+    def transaction_closed(self, transaction: Transaction, why: str, at: datetime) -> None:
+        """Keep that we closed a transaction, with the reason."""
+        unit = self.database.unit()
+        unit.execute(codec.STORE_TRANSACTION, codec.transaction_params(transaction))
+        unit.execute(
+            INSERT_CLOSING,
+            (transaction.transaction_id, transaction.charger_id, why, codec.micros(at)),
+        )
+        self._record_after(unit, transaction)
+        unit.submit(_logged(f"closing transaction {transaction.transaction_id}"))
+
+    def _unit(self, receipt: Receipt) -> Unit:
+        return cast("Unit", receipt.unit(self.database))
+
+    def _record_after(self, unit: Unit, transaction: Transaction) -> None:
+        transaction_id = transaction.transaction_id
+        unit.on_commit(lambda: self.records.request(transaction_id))
+
+    # --- the rest: stored soon, nobody waits for it ---------------------------
+
+    def charger_connected(self, link: Link, at: datetime) -> None:
+        """Keep a connection."""
+        self.notes.connected(link.charger_id, at)
+        self._soon(
+            INSERT_CONNECTION,
+            link.charger_id,
+            link.link_id,
+            link.remote_addr,
+            link.subprotocol,
+            codec.micros(link.connected_at),
+        )
+
+    def charger_disconnected(self, link: Link, code: int, reason: str, at: datetime) -> None:
+        """Keep the end of a connection."""
+        self.notes.disconnected(link.charger_id, at)
+        self._soon(
+            END_CONNECTION,
+            codec.micros(at),
+            code,
+            codec.clean(reason),
+            link.charger_id,
+            link.link_id,
+            codec.micros(link.connected_at),
+        )
+
+    def charger_booted(self, charger_id: str, boot: Boot, registration: str, at: datetime) -> None:
+        """Keep a boot and what was answered: acceptance survives restarts."""
+        self.notes.booted(charger_id, boot, registration, at)
+        self._soon(INSERT_BOOT, charger_id, registration, codec.boot_json(boot), codec.micros(at))
+        self.notes.store_due()
+
+    def charger_seen(self, charger_id: str, charger_time: datetime | None, at: datetime) -> None:
+        """Note that a charger spoke."""
+        self.notes.seen(charger_id, charger_time, at)
+        if self._timer is None:
+            self.notes.store_due()
+
+    def connector_changed(self, charger_id: str, status: ConnectorStatus, at: datetime) -> None:
+        """Note a connector's status."""
+        self.notes.connector(charger_id, status, at)
+        if self._timer is None:
+            self.notes.store_due()
+
+    def error_reported(self, report: ErrorReport) -> None:
+        """Keep a fault."""
+        self._soon(INSERT_ERROR, *codec.error_params(report))
+
+    def tag_judged(
+        self, charger_id: str, id_tag: str, purpose: Purpose, decision: TagDecision, at: datetime
+    ) -> None:
+        """Keep why a tag was accepted or refused."""
+        self._soon(
+            INSERT_TAG_CHECK,
+            charger_id,
+            codec.clean(id_tag),
+            codec.clean(id_tag.casefold()),
+            str(purpose),
+            str(decision.status),
+            codec.clean(decision.reason),
+            decision.source,
+            codec.micros(at),
+        )
+
+    def command_changed(self, command: Command) -> None:
+        """Keep how a command goes; keys and passwords in it are not kept."""
+        self._soon(STORE_COMMAND, *codec.command_params(command))
+
+    def noticed(self, charger_id: str, kind: str, content: dict[str, object], at: datetime) -> None:
+        """Keep a message that has no table of its own."""
+        self._soon(INSERT_NOTICE, charger_id, kind, codec.to_json(content), codec.micros(at))
+
+    def server_started(self, at: datetime) -> None:
+        """Tidy up after a process that ended without a word."""
+        self._soon(END_LOST_CONNECTIONS, codec.micros(at))
+        self.records.catch_up()
+
+    def _soon(self, sql: str, *params: object) -> None:
+        unit = self.database.unit()
+        unit.execute(sql, params)
+        unit.submit(_report)
+
+    # --- what is asked of it --------------------------------------------------
+
+    def recall_charger(self, charger_id: str) -> ChargerMemory:
+        """Tell what is known of a charger."""
+        return self.notes.recall(charger_id, tuple(self.open_transactions(None, charger_id)))
+
+    def recall_transaction(self, transaction_id: int) -> Transaction | None:
+        """Find a transaction by its id."""
+        if not -codec.INT64 <= transaction_id < codec.INT64:
+            return None
+        return self._first("transaction_id = ?", transaction_id)
+
+    def recall_start(
+        self,
+        charger_id: str,
+        connector_id: int,
+        id_tag: str,
+        meter_start_wh: int,
+        start_time_raw: str,
+    ) -> Transaction | None:
+        """Find the transaction that these very words began."""
+        return self._first(
+            "charger_id = ? AND connector_id = ? AND start_time_raw = ?"
+            " AND meter_start_wh = ? AND id_tag = ?",
+            charger_id,
+            codec.whole(connector_id),
+            codec.clean(start_time_raw),
+            codec.whole(meter_start_wh),
+            codec.clean(id_tag),
+        )
+
+    def open_transactions(self, id_tag: str | None, charger_id: str | None) -> list[Transaction]:
+        """List the open transactions of a tag, of a charger, of both, or all."""
+        where, params = "state = 'open'", []
+        if charger_id is not None:
+            where += " AND charger_id = ?"
+            params.append(charger_id)
+        if id_tag is not None:
+            where += " AND tag_key = ?"
+            params.append(codec.clean(id_tag.casefold()) or "")
+        return self._transactions(where + " ORDER BY sequence", params)
+
+    def _first(self, where: str, *params: object) -> Transaction | None:
+        found = self._transactions(where + " LIMIT 1", params)
+        return found[0] if found else None
+
+    def _transactions(self, where: str, params: Iterable[object]) -> list[Transaction]:
+        rows = self.database.query(SELECT_TRANSACTION + where, tuple(params))
+        return [codec.transaction_of(self._with_last_reading(row)) for row in rows]
+
+    def _with_last_reading(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Bring an open transaction up to its last reading (see `reading_params`)."""
+        if row["state"] != "open":
+            return row
+        last = self.database.query(LATEST_READING, (row["transaction_id"],))
+        if last and last[0]["at"] >= (row["last_sample_at"] or 0):
+            row.update(
+                last_energy_wh=last[0]["last_energy_wh"],
+                power_w=last[0]["last_power_w"],
+                soc_percent=last[0]["last_soc_percent"],
+                last_sample_at=last[0]["at"],
+                last_sample_time=last[0]["last_sample_time"],
+            )
+        return row
+
+
+def _changed_by_reading(transaction: Transaction) -> bool:
+    """Tell whether a reading may have changed more than the latest figures."""
+    return transaction.state == "inferred" or "reopened" in transaction.flags
+
+
+def _report(error: BaseException | None) -> None:
+    if error is not None:
+        log.error("not stored: %s", error)
+
+
+def _logged(what: str) -> Any:
+    def done(error: BaseException | None) -> None:
+        if error is not None:
+            log.error("%s was not stored: %s", what, error)
+
+    return done
