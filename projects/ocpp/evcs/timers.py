@@ -8,6 +8,10 @@ from datetime import datetime, timedelta
 Due = Callable[[datetime], None]
 
 
+FAR_S = 10.0**8
+"""No timer is further away than three years: sums of times stay within the calendar."""
+
+
 class Timers:
     """A handful of named one-shot timers."""
 
@@ -16,7 +20,7 @@ class Timers:
 
     def set(self, name: str, now: datetime, seconds: float, due: Due) -> None:
         """Let `due` be called in `seconds`; a timer of that name is replaced."""
-        self._due[name] = (now + timedelta(seconds=seconds), due)
+        self._due[name] = (now + timedelta(seconds=min(seconds, FAR_S)), due)
 
     def cancel(self, name: str) -> None:
         """Forget a timer, if there is one of that name."""
