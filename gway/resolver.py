@@ -208,7 +208,8 @@ class Gateway:
     def service(self, cls: type[S]) -> S:
         """Give the one instance of a class in this gateway, made as `cls(gw)` at first use.
 
-        If it has a `close()`, that is called when the gateway closes, the latest first.
+        If it has a `close()`, that is called when the gateway closes, the latest first; one
+        with a true `closes_first` is closed before all others, and must bear a second call.
         """
         found = self._services.get(cls)
         if found is not None:
@@ -230,20 +231,27 @@ class Gateway:
         """Close all services, the latest first; an error in one does not spare the others."""
         if self.closed:
             return
-        self.closed = True
         self.jobs.stop()
+        # A server ends first: what is in flight still needs all the others.
+        for service in reversed(list(self._services.values())):
+            if getattr(service, "closes_first", False):
+                self._end(service)
+        self.closed = True
         while self._services:
             _, service = self._services.popitem()
-            close = getattr(service, "close", None)
-            if close is None:
-                continue
-            try:
-                close()
-            except Exception:
-                import logging
-
-                logging.getLogger("gway").exception("closing %s failed", type(service).__name__)
+            self._end(service)
         self.serving = False
+
+    def _end(self, service: Any) -> None:
+        close = getattr(service, "close", None)
+        if close is None:
+            return
+        try:
+            close()
+        except Exception:
+            import logging
+
+            logging.getLogger("gway").exception("closing %s failed", type(service).__name__)
 
     def __repr__(self) -> str:
         return f"Gateway({str(self.workspace.root)!r})"
