@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -21,13 +21,15 @@ from gway.projects.ocpp.messages.faults import (
     shorten,
 )
 from gway.projects.ocpp.messages.shapes import Payload
-from gway.projects.ocpp.messages.times import parse_time
+from gway.projects.ocpp.messages.times import is_time
 
 Raw = bytes | str | msgspec.Raw
 Check = Callable[[Any], bool]
 # What the decoders raise: malformed or wrong input, bad UTF-8, a number of
 # thousands of digits, nesting deeper than the interpreter allows.
 DECODE_ERRORS = (msgspec.MsgspecError, ValueError, RecursionError, OverflowError)
+
+MAX_FLAGS = 20
 
 _encode = msgspec.json.encode
 
@@ -63,8 +65,21 @@ class Codec:
             raise judge(faults)
         return payload
 
+    def read(self, raw: Raw) -> tuple[Payload, Sequence[Fault]]:
+        """Decode a payload or give the nearest to it, and its faults.
+
+        Raises Violation for what is not JSON.
+        """
+        try:
+            payload = self._decode(raw)
+        except DECODE_ERRORS:
+            return self.examine(raw)
+        if self._check is not None and not self._check(payload):
+            return self.examine(raw)
+        return payload, ()
+
     def examine(self, raw: Raw) -> tuple[Payload, list[Fault]]:
-        """Give the nearest struct to a payload and all its faults."""
+        """Find the nearest struct to a payload, and all its faults, without haste."""
         try:
             value = load_json(raw if isinstance(raw, str) else bytes(raw))
         except RecursionError:
@@ -74,7 +89,7 @@ class Codec:
         return examine({} if value is None else value, self.cls)
 
 
-def judge(faults: list[Fault]) -> Violation:
+def judge(faults: Sequence[Fault]) -> Violation:
     """Make one Violation of several faults.
 
     FormationViolation goes before OccurenceConstraintViolation, that before
@@ -92,7 +107,7 @@ def _late_check(info: inspect.Type) -> Check | None:
     if isinstance(info, inspect.Metadata):
         extra = info.extra or {}
         if extra.get("format") == "date-time":
-            return lambda text: parse_time(text) is not None
+            return is_time
         if extra.get("decimals") == 1:
             return has_one_decimal
         return _late_check(info.type)
@@ -168,22 +183,20 @@ def salvage(action: str, raw: Raw) -> tuple[Payload, tuple[str, ...]]:
 
     Flags are `rule:path`, such as `date-time:timestamp`, `enum:reason`,
     `length:idTag`, `unknown:vendorExtra`, `type:meterStart`; see `examine` for
-    what stands in for a value that cannot be read. Raises Violation when the
-    payload is no object or lacks a required field of its own.
+    what stands in for a value that cannot be read. Of very many flags the first 20
+    are given, and "more". Raises Violation when the payload is no object or lacks a
+    required field of its own.
 
     :param action: StartTransaction, StopTransaction or MeterValues
     """
     if action not in MONEY_ACTIONS:
         raise ValueError(f"{action} is not a money message")
-    codec = REQUESTS[action]
-    try:
-        return codec.decode(raw), ()
-    except Violation:
-        payload, faults = codec.examine(raw)
+    payload, faults = REQUESTS[action].read(raw)
     fatal = [f for f in faults if f.rule == "object" or (f.rule == "missing" and _at_top(f.path))]
     if fatal:
         raise judge(fatal)
-    return payload, tuple(f"{fault.rule}:{fault.path}" for fault in faults)
+    flags = tuple(f"{fault.rule}:{fault.path}" for fault in faults[:MAX_FLAGS])
+    return payload, flags if len(faults) <= MAX_FLAGS else (*flags, "more")
 
 
 def _at_top(path: str) -> bool:

@@ -99,12 +99,8 @@ class _Examiner:
         known = {field.encode_name for field in info.fields}
         for name in value:
             if name not in known:
-                self.note(
-                    FORMATION,
-                    "unknown",
-                    _join(path, name),
-                    f"no such property in {info.cls.__name__}",
-                )
+                text = f"no such property in {info.cls.__name__}"
+                self.note(FORMATION, "unknown", _join(path, shorten(name)[1:-1]), text)
         fields = {f.name: self.field(value, f, path) for f in info.fields}
         return _build(info, fields)
 
@@ -133,14 +129,14 @@ class _Examiner:
         if isinstance(info, inspect.Metadata):
             extra, info = info.extra or {}, info.type
         match info:
+            case inspect.LiteralType():
+                return self.choice(value, info, path)
+            case inspect.StrType():
+                return self.string(value, info, extra, path)
             case inspect.StructType():
                 return self.struct(value, info, path)
             case inspect.ListType():
                 return self.array(value, info, path)
-            case inspect.StrType():
-                return self.string(value, info, extra, path)
-            case inspect.LiteralType():
-                return self.choice(value, info, path)
             case inspect.IntType():
                 return self.integer(value, info, path)
             case inspect.FloatType():
@@ -152,12 +148,13 @@ class _Examiner:
         raise TypeError(f"{path}: no rule for {info!r}")
 
     def array(self, value: object, info: inspect.ListType, path: str) -> list[object]:
+        wanted = info.item_type
         if not isinstance(value, list):
             self.wrong_type(value, "array", path)
-            value = [value] if isinstance(value, dict) else []
-        elif len(value) < (info.min_length or 0):
+            # A lone object is taken for the one item; its own faults are beside the point.
+            return [_Examiner().value(value, wanted, path)] if isinstance(value, dict) else []
+        if len(value) < (info.min_length or 0):
             self.note(OCCURRENCE, "items", path, f"at least {info.min_length} item(s) required")
-        wanted = info.item_type
         items = []
         for index, item in enumerate(value):
             here = f"{path}[{index}]"
@@ -228,7 +225,6 @@ def has_one_decimal(value: float) -> bool:
 
 
 def _join(path: str, name: str) -> str:
-    name = shorten(name)[1:-1]
     return f"{path}.{name}" if path else name
 
 

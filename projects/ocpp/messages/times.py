@@ -40,6 +40,16 @@ def parse_time(text: str) -> datetime | None:
         return None
 
 
+def is_time(text: str) -> bool:
+    """Tell quickly whether `parse_time` can read a text."""
+    try:
+        time = msgspec.convert(text, datetime)
+    except msgspec.ValidationError:
+        return parse_time(text) is not None
+    # At the edges of the calendar an offset may lead out of it.
+    return 1 < time.year < 9999 or parse_time(text) is not None
+
+
 def _parse_rare(text: str) -> datetime | None:
     match = _ISO.fullmatch(text)
     if match is None:
