@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from email.utils import formatdate
 from pathlib import Path
 
-from gway.web.reply import Problem, Reply
+from gway.web.reply import Reply
 from gway.web.request import Request
 
 FRAMEWORK_STATIC = Path(__file__).parent / "static"
@@ -56,15 +56,15 @@ class Fingerprints:
         return f"/static/{project_path}/{file}?v={self.of(path)}"
 
 
-def serve(request: Request, folder: Path, file: str, fingerprints: Fingerprints) -> Reply:
-    """Answer a request for a static file.
+def serve(request: Request, folder: Path, file: str, fingerprints: Fingerprints) -> Reply | None:
+    """Answer a request for a static file; None when there is none.
 
     :param folder: the folder that the file must lie in
     :param file: path of the file in that folder, as the browser sent it
     """
     path = _inside(folder, file)
     if path is None:
-        raise Problem(404, f"no static file {file!r}")
+        return None
     digest = fingerprints.of(path)
     etag = f'"{digest}"'
     headers = [

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
+from gway.web.door import is_loopback as is_loopback_address
 from gway.web.reply import Problem
 from gway.web.request import SAFE_METHODS, Request
 
@@ -206,14 +207,7 @@ def allow(request: Request, access: Access) -> Visitor:
 
 def is_loopback(host: str) -> bool:
     """Tell whether an address or name can only mean this machine."""
-    if host.lower() in _LOOPBACK_NAMES:
-        return True
-    try:
-        address = ipaddress.ip_address(host.strip("[]"))
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return bool((mapped or address).is_loopback)
+    return host.lower() in _LOOPBACK_NAMES or is_loopback_address(host.strip("[]"))
 
 
 def cookie_name(request: Request) -> str:

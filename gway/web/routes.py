@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gway.errors import GwayError, UnknownName, UsageError
 from gway.marks import Access
@@ -33,14 +33,15 @@ from gway.web.sse import Events
 
 if TYPE_CHECKING:
     from gway.resolver import Gateway
+    from gway.web.ws.upgrade import Endpoint
 
 Answer = Callable[[Request], Reply]
+Found = TypeVar("Found", Reply, Reply | None)
 
 log = logging.getLogger("gway.web")
-access_log = logging.getLogger("gway.web.access")
 
 _TWINS = {"json": "application/json", "csv": "text/csv; charset=utf-8"}
-_VIEWER = Access("viewer", "GET")
+VIEWER = Access("viewer", "GET")
 
 
 class Site:
@@ -51,6 +52,8 @@ class Site:
         self.gate: Gate = gw.service(Gate)
         self.mounts: dict[str, Mount] = {}
         self.home: str | None = None
+        self.ws_routes: dict[str, Endpoint] = {}
+        self._links: list[tuple[str, str]] = []
         self.fallback: Callable[[Request], Reply | None] | None = None
         self.renderer = Renderer(self)
         self._metrics = gw.service(Metrics)
@@ -81,16 +84,9 @@ class Site:
                 )
             self.home = f"{where}/{home.replace('_', '-')}"
         self.mounts[_folded(where)] = mount
+        if mount.ws_connect is not None:
+            self.ws_routes[f"{where}/"] = mount.ws_connect
         return mount
-
-    @property
-    def ws_routes(self) -> dict[str, Callable[..., Any]]:
-        """The WebSocket endpoints by the path that each begins with, such as `/ocpp/csms/`."""
-        return {
-            f"{mount.path}/": mount.ws_connect
-            for mount in self.mounts.values()
-            if mount.ws_connect is not None
-        }
 
     def path_of(self, project: str) -> str:
         """Return where a project is, or would be."""
@@ -99,12 +95,22 @@ class Site:
                 return mount.path
         return f"/{dashed(project)}"
 
+    def add_link(self, path: str, title: str) -> None:
+        """Add a link to the navigation.
+
+        :param path: an absolute path of this site
+        """
+        try:
+            self._links.append((Redirect(path).path, title))
+        except ValueError as error:
+            raise UsageError(str(error), hint="such as /ocpp/data/summary") from None
+
     def navigation(self, path: str = "") -> list[dict[str, Any]]:
         """Return the links of the navigation: path, title and whether it is this page."""
+        links = [link for mount in self.mounts.values() for link in mount.links()]
         return [
             {"path": link, "title": title, "here": _folded(link) == _folded(path)}
-            for mount in self.mounts.values()
-            for link, title in mount.links()
+            for link, title in [*links, *self._links]
         ]
 
     # --- requests ------------------------------------------------------------
@@ -125,7 +131,8 @@ class Site:
         headers = reply.all_headers()
         if isinstance(body, bytes) and reply.status != 304:
             headers.append(("Content-Length", str(len(body))))
-        self._note(request, reply, time.perf_counter() - began)
+        took_s = time.perf_counter() - began
+        self._metrics.count(request.label, request.method, reply.status, took_s)
         start_response(reply.status_line, headers)
         if isinstance(body, bytes):
             return [b""] if request.method == "HEAD" else [body]
@@ -150,30 +157,36 @@ class Site:
 
     def _route(self, request: Request) -> Reply:
         path = request.path
-        fixed = self._open.get(path)
-        if fixed is None and not path.startswith("/static/"):
+        if path in self._open:
+            return self._look(request, self._open[path])
+        if path.startswith("/static/"):
+            found = self._look(request, self._static)
+        else:
             self.gate.enter(request)
-            fixed = self._fixed.get(path)
-        if fixed is not None or path.startswith("/static/"):
-            if request.method not in SAFE_METHODS:
-                raise not_possible(request.method, ("GET",))
-            if fixed is None:
-                return self._static(request)
-            if path in self._fixed:
-                allow(request, _VIEWER)
-            request.label = path
-            return fixed(request)
-        kind, rest = _kind_of(path)
+            found = self._known(request)
+        if found is None and self.fallback is not None and request.method in SAFE_METHODS:
+            allow(request, VIEWER)
+            found = self.fallback(request)
+        if found is None:
+            raise Problem(404, f"there is nothing at {path}")
+        return found
+
+    def _known(self, request: Request) -> Reply | None:
+        """Answer with what this site has at an address; None for nothing."""
+        fixed = self._fixed.get(request.path)
+        if fixed is not None:
+            allow(request, VIEWER)
+            return self._look(request, fixed)
+        kind, rest = _kind_of(request.path)
         found = self._find(rest)
-        if found is not None:
-            reply = self._project(request, kind, *found)
-            if reply is not None:
-                return reply
-        if self.fallback is not None:
-            forwarded = self.fallback(request)
-            if forwarded is not None:
-                return forwarded
-        raise Problem(404, f"there is nothing at {path}", hint="the links above lead to what is")
+        return None if found is None else self._project(request, kind, *found)
+
+    def _look(self, request: Request, answer: Callable[[Request], Found]) -> Found:
+        """Answer an address that can be looked at and nothing else."""
+        request.label = "/static" if answer == self._static else request.path
+        if request.method not in SAFE_METHODS:
+            raise not_possible(request.method, ("GET",))
+        return answer(request)
 
     def _find(self, path: str) -> tuple[Mount, str] | None:
         """Return the project that a path lies in, and the part after it."""
@@ -253,17 +266,15 @@ class Site:
                 return reply
         return self.renderer.document(request, page)
 
-    def _static(self, request: Request) -> Reply:
-        request.label = "/static"
+    def _static(self, request: Request) -> Reply | None:
         inside = request.path.removeprefix("/static/")
         for prefix, folder in self._static_folders():
             if _folded(inside).startswith(_folded(prefix) + "/"):
                 file = inside[len(prefix) + 1 :]
-                try:
-                    return assets.serve(request, folder, file, shared_fingerprints())
-                except Problem:
-                    continue
-        raise Problem(404, f"there is no file at {request.path}")
+                reply = assets.serve(request, folder, file, shared_fingerprints())
+                if reply is not None:
+                    return reply
+        return None
 
     def _static_folders(self) -> list[tuple[str, Path]]:
         """Return path prefixes and folders of static files, the most specific first."""
@@ -298,17 +309,6 @@ class Site:
         if request.visitor is None:  # a stranger learns nothing about what is here
             return Reply(self.renderer.bare(page), status)
         return self.renderer.document(request, page)
-
-    def _note(self, request: Request, reply: Reply, seconds: float) -> None:
-        self._metrics.count(request.label, request.method, reply.status, seconds)
-        access_log.info(
-            "%s %s %s %d %.1f ms",
-            request.remote_addr,
-            request.method,
-            request.environ.get("PATH_INFO", ""),
-            reply.status,
-            seconds * 1000,
-        )
 
 
 def _kind_of(path: str) -> tuple[str, str]:

@@ -1,0 +1,85 @@
+"""Serve the site."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import signal
+import sys
+from pathlib import Path
+
+from gway import gw
+from gway.errors import GwayError
+from gway.native import is_patched
+
+__all__ = ["start_app"]
+__serves__ = ("start_app",)
+
+log = logging.getLogger("gway.web")
+
+
+def start_app(
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8888,
+    ws_port: int = 9000,
+    proxy: str | None = None,
+    insecure: bool = False,
+    tls_cert: list[Path] | None = None,
+    tls_key: list[Path] | None = None,
+) -> None:
+    """Serve all projects that were set up: pages on one port, WebSockets on another.
+
+    :param host: address to listen on; one that the network reaches needs a user account
+    :param port: port of the pages, 0 for any free one
+    :param ws_port: port of the WebSockets, 0 for any free one
+    :param proxy: web address of another gateway that is asked for pages not known here
+    :param insecure: let everybody who reaches the address do everything
+    :param tls_cert: certificate chain files, PEM; RSA and ECDSA may stand side by side
+    :param tls_key: the key file of each certificate
+    """
+    if not is_patched():
+        raise GwayError(
+            "a server needs gevent's patches from the very start of the process",
+            "run it with `gway`, or begin with `from gevent import monkey; monkey.patch_all()`",
+        )
+    from gway.web.forward import Forward
+    from gway.web.routes import Site
+    from gway.web.running import Running, public_warning
+
+    site: Site = gw.service(Site)
+    if proxy is not None:
+        site.fallback = Forward(proxy)
+    warning = public_warning(host) if insecure else None
+    if warning is not None:
+        log.warning(warning)
+        print(warning, file=sys.stderr)
+    running: Running = gw.service(Running)
+    running.start(
+        host=host,
+        port=port,
+        ws_port=ws_port,
+        insecure=insecure,
+        tls=_pairs(tls_cert or [], tls_key or []),
+    )
+    if tls_cert:
+        import gevent
+
+        gevent.signal_handler(signal.SIGHUP, running.server.reload_tls)
+    # What exists by now stays: the collector need not look at it again.
+    gc.collect()
+    gc.freeze()
+    print(f"GWAY is running: {running.url}{site.home or '/'}", file=sys.stderr)
+    print(f"WebSockets: {running.ws_url}", file=sys.stderr, flush=True)
+
+
+def _pairs(certificates: list[Path], keys: list[Path]) -> list[tuple[str, str]]:
+    if len(certificates) != len(keys):
+        raise GwayError(
+            f"{len(certificates)} certificates and {len(keys)} keys were given",
+            "give --tls-key once for each --tls-cert",
+        )
+    for file in (*certificates, *keys):
+        if not file.is_file():
+            raise GwayError(f"there is no file {file}")
+    return [(str(cert), str(key)) for cert, key in zip(certificates, keys, strict=True)]
