@@ -17,6 +17,7 @@ import gevent
 from gevent.pywsgi import WSGIHandler, WSGIServer
 
 from gway.web.door import Door, Ticket
+from gway.web.head import RequestHead
 
 if TYPE_CHECKING:
     from gevent.ssl import SSLContext
@@ -107,23 +108,6 @@ class Visit:
             self.ticket.give_back()
 
 
-class _Head:
-    """The lines of a request's head, bounded, and never mistaken for whole when cut off."""
-
-    def __init__(self, rfile: Any, limit: int) -> None:
-        self._rfile = rfile
-        self._left = limit
-
-    def readline(self, limit: int = -1) -> bytes:
-        line: bytes = self._rfile.readline(self._left + 1)
-        self._left -= len(line)
-        if self._left < 0:
-            raise ValueError("request head too large")
-        if not line.endswith(b"\n"):
-            raise ConnectionAbortedError("request head cut off")
-        return line
-
-
 class HttpHandler(WSGIHandler):
     """Serve the requests of one connection, within its limits."""
 
@@ -132,8 +116,7 @@ class HttpHandler(WSGIHandler):
 
     def MessageClass(self, *args: Any) -> Any:
         """Read the headers (the name is pywsgi's)."""
-        head: Any = _Head(args[0], self.server.door.limits.head_bytes)
-        return super().MessageClass(head)
+        return RequestHead(args[0], self.server.door.limits.head_bytes)
 
     def read_requestline(self) -> str:
         """Wait for a request's first byte, then allow its head a few seconds."""

@@ -59,6 +59,24 @@ class _Agreed:
         return plain_answer(400, "Bad handshake.")(environ, start)
 
 
+class _Nobody:
+    """Hears what gevent-websocket's object says when it is collected, for that is not cheap."""
+
+    logger = log
+
+    @property
+    def server(self) -> _Nobody:
+        return self
+
+    application = current_app = server
+
+    def on_close(self, *args: object) -> None:
+        """Take no notice."""
+
+
+_NOBODY = _Nobody()
+
+
 class UpgradeHandler(HttpHandler, WebSocketHandler):  # type: ignore[misc]
     """Upgrade a request to a WebSocket, or refuse it."""
 
@@ -121,6 +139,7 @@ class UpgradeHandler(HttpHandler, WebSocketHandler):  # type: ignore[misc]
     def run_websocket(self) -> None:
         """Take the socket over, right after the 101 (called by gevent-websocket)."""
         self.websocket.closed = True  # or it would close the socket when it is collected
+        self.websocket.handler = _NOBODY
         self.websocket = None
         if self.environ is not None:
             self.environ["wsgi.websocket"] = None
