@@ -51,8 +51,11 @@ def did_you_mean(name: str, known: list[str] | tuple[str, ...] | set[str]) -> st
     """Say which known names are closest to `name`, or None when none is close."""
     from difflib import get_close_matches
 
-    folded = {candidate.lower().replace("-", "_"): candidate for candidate in sorted(known)}
-    wanted = name.lower().replace("-", "_")
+    def fold(text: str) -> str:
+        return text.lower().lstrip("-").replace("-", "_")
+
+    folded = {fold(candidate): candidate for candidate in sorted(known)}
+    wanted = fold(name)
     near = get_close_matches(wanted, list(folded), n=3, cutoff=0.6)
     if not near:
         near = [candidate for candidate in folded if wanted and candidate.startswith(wanted)][:3]

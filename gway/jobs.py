@@ -47,9 +47,13 @@ class Job:
 
 
 class Jobs:
-    """The work of one gateway that is under way, and the sign to end it."""
+    """The work of one gateway that is under way, and the sign to end it.
+
+    `released` says that somebody has waited already, so that the process may end.
+    """
 
     def __init__(self) -> None:
+        self.released = False
         self.stopping = threading.Event()
         self._tracked: list[Alive] = []
 

@@ -46,6 +46,21 @@ class Place:
         return f"Place({self.name!r}, {self.file or self.folders!r})"
 
 
+class Followed:
+    """How far words lead: to a place, and to the name of a verb in it.
+
+    `used` is the number of words taken, `unknown` the first piece that leads nowhere.
+    """
+
+    __slots__ = ("place", "unknown", "used", "verb")
+
+    def __init__(self) -> None:
+        self.place: Place | None = None
+        self.verb = ""
+        self.unknown = ""
+        self.used = 0
+
+
 class SearchPath:
     """The `__path__` of `gway.projects` or a folder in it, always as the roots are now."""
 
@@ -157,6 +172,28 @@ class Mount:
                 yield child
             else:
                 yield from self.projects(child)
+
+    def follow(self, words: Sequence[object]) -> Followed:
+        """Follow words such as `ocpp evcs simulate` or `ocpp.evcs.simulate`, importing nothing."""
+        way = Followed()
+        for word in words:
+            if not isinstance(word, str) or word.startswith("-") or way.verb:
+                break
+            for piece in word.split("."):
+                if way.verb:
+                    way.unknown = piece
+                    return way
+                if way.place is not None and way.place.is_project:
+                    way.verb = piece
+                    continue
+                name = piece.replace("-", "_")
+                inner = self.locate(f"{way.place.name}.{name}" if way.place else name)
+                if inner is None:
+                    way.unknown = piece
+                    return way
+                way.place = inner
+            way.used += 1
+        return way
 
     def _inside(self, place: Place, part: str) -> Place | None:
         if not part.isidentifier() or part.startswith("_") or part in NOT_PROJECTS:

@@ -11,13 +11,17 @@ from dataclasses import fields, is_dataclass
 from datetime import date, datetime
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TextIO
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TextIO
 
 from gway.errors import UsageError
 from gway.redaction import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    class Advance(Protocol):
+        def __call__(self, done: float, text: str = "") -> None: ...
+
 
 Format = Literal["text", "json", "csv", "html"]
 Row = Mapping[str, Any]
@@ -263,13 +267,17 @@ def _is_numeric(rows: Sequence[Row], column: str) -> bool:
 
 
 @contextmanager
-def progress(label: str, total: float | None = None) -> Iterator[Callable[[float, str], None]]:
+def progress(label: str, total: float | None = None) -> Iterator[Advance]:
     """Show how far something is, on a terminal only; call what you get with (done, text).
 
     :param total: what `done` is when all is done; None when nobody knows
     """
     if not is_terminal(sys.stderr):
-        yield lambda done, text="": None
+
+        def ignore(done: float, text: str = "") -> None:
+            pass
+
+        yield ignore
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -278,4 +286,8 @@ def progress(label: str, total: float | None = None) -> Iterator[Callable[[float
     bar = Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True)
     with bar:
         task = bar.add_task(label, total=total, text="")
-        yield lambda done, text="": bar.update(task, completed=done, text=text)
+
+        def advance(done: float, text: str = "") -> None:
+            bar.update(task, completed=done, text=text)
+
+        yield advance

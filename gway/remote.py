@@ -16,7 +16,7 @@ from urllib.parse import urlencode, urlsplit
 from urllib.request import HTTPRedirectHandler, OpenerDirector, ProxyHandler, Request, build_opener
 
 from gway.errors import GwayError, UsageError
-from gway.loader import PACKAGE
+from gway.loader import PACKAGE, mount
 from gway.marks import access_of, web_name
 
 if TYPE_CHECKING:
@@ -100,8 +100,8 @@ def twin(gateway: Gateway, fn: Callable[..., Any]) -> tuple[str, str]:
 def project_of(fn: Callable[..., Any]) -> str:
     """Give the dotted name of the project that a function belongs to."""
     parts = fn.__module__.removeprefix(PACKAGE + ".").split(".")
-    if len(parts) > 1 and parts[-1] == parts[-2]:
-        parts.pop()
+    while len(parts) > 1 and mount().locate(".".join(parts)) is None:
+        parts.pop()  # a face, or a part of the project
     return ".".join(parts)
 
 

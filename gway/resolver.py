@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -79,8 +80,8 @@ class Gateway:
         self.settings = Settings(self.env, root)
         self.results = Results()
         self.jobs = Jobs()
-        self.serving = False
         self.closed = False
+        self._serving = False
         self._now = now
         self._plugins: PluginHost | None = None
         self._nodes: dict[str, Node] = {}
@@ -201,6 +202,18 @@ class Gateway:
                     self._plugins = PluginHost(print_trace if traced else None, self._find_hook)
         return self._plugins
 
+    @property
+    def serving(self) -> bool:
+        """Whether this process holds the state that live verbs work on."""
+        return self._serving
+
+    @serving.setter
+    def serving(self, value: bool) -> None:
+        self._serving = value
+        logs = sys.modules.get("gway.logs")
+        if value and logs is not None and self.has_service(logs.Logs):
+            self.service(logs.Logs).write_to_file()
+
     def now(self) -> datetime:
         """Tell the time, aware, in UTC."""
         return datetime.now(UTC) if self._now is None else self._now()
@@ -226,6 +239,10 @@ class Gateway:
     def has_service(self, cls: type) -> bool:
         """Say whether the instance of a class was made."""
         return cls in self._services
+
+    def has_services(self) -> bool:
+        """Say whether there is anything to close."""
+        return bool(self._services)
 
     def close(self) -> None:
         """Close all services, the latest first; an error in one does not spare the others."""

@@ -80,8 +80,10 @@ class Settings:
             self._declared[each.name] = each
 
     def override(self, name: str, value: Any) -> None:
-        """Set a value as a flag does: before everything else."""
-        self._flags[self._find(name).name] = value
+        """Set a value as a flag does: before everything else; a text is converted."""
+        setting = self._find(name)
+        converted = self._convert(setting, value, "flag") if isinstance(value, str) else value
+        self._flags[setting.name] = converted
 
     def get(self, name: str | Setting) -> Any:
         """Give the value of a setting, in its kind.

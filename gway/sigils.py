@@ -64,13 +64,9 @@ def resolve(word: Any, context: Context) -> Any:
     return SIGIL.sub(put, word)
 
 
-def names_in(word: str) -> list[tuple[str, bool]]:
-    """List the sigils of a word: name, and whether it has a default."""
-    return [
-        (match["name"], match["default"] is not None)
-        for match in SIGIL.finditer(word)
-        if _is_sigil(match)
-    ]
+def sigils_in(word: str) -> list[tuple[str, str | None]]:
+    """List the sigils of a word: name, and default if it has one."""
+    return [(match["name"], match["default"]) for match in SIGIL.finditer(word) if _is_sigil(match)]
 
 
 def _is_sigil(match: re.Match[str]) -> bool:

@@ -19,6 +19,10 @@ if typing.TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 
+class ArgumentError(UsageError):
+    """Words that do not fit a function; the message goes on after the verb's name."""
+
+
 class Param(NamedTuple):
     """One parameter; `positional` says that it need not be named."""
 
@@ -86,8 +90,8 @@ class Signature(NamedTuple):
         """Give what to call the function with; a missing value is a usage error."""
         missing = self.missing(parsed)
         if missing:
-            names = ", ".join(_missing_name(param) for param in missing)
-            raise UsageError(f"missing {names}")
+            names = " and ".join(_missing_name(param) for param in missing)
+            raise ArgumentError(f"needs {names}")
         args: list[Any] = []
         kwargs = dict(parsed.values)
         if parsed.many:
@@ -222,7 +226,7 @@ class _Reader:
             self.parsed.extra[key] = value
         else:
             known = [*self.signature.option_names(), *(f"--{each}" for each in self.outer)]
-            raise UsageError(f"no option '{name}'", did_you_mean(name, known))
+            raise ArgumentError(f"has no option '{name}'", did_you_mean(name, known))
 
     def _named(self, param: Param, text: str | None) -> None:
         if is_flag(param.annotation):
@@ -277,7 +281,7 @@ class _Reader:
             many = self.signature.many
             self.parsed.many = [convert(each, many.annotation, _shout(many)) for each in loose]
         elif loose:
-            raise UsageError(f"{loose[0]!r} is one value too many")
+            raise ArgumentError(f"takes no further value: {loose[0]!r}")
 
 
 def _joined(values: list[Any]) -> Any:

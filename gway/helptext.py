@@ -1,0 +1,293 @@
+"""Help for a terminal: what there is, how it is called, what it means."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from gway.loader import Mount, Place, mount
+from gway.scan import scan
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+    from gway.runner import Runner
+    from gway.signature import Param, Signature
+
+COMMANDS = (
+    ("run RECIPE", "Run a recipe (.gwr); --check only tries its names and options"),
+    ("until ...", "In a recipe: keep going until --done, --forever, --minutes N, --file PATH"),
+    ("every ...", "Run a verb again and again: every --seconds N VERB"),
+    ("help [NAME]", "Explain a project, a verb or a recipe"),
+    ("projects", "List the projects and where they come from"),
+    ("settings", "List the settings, their values and where those come from"),
+    ("test [--flags a,b]", "Run the tests with pytest"),
+    ("completion SHELL", "Print the code for completion in bash, zsh or fish"),
+)
+OPTIONS = (
+    ("-w, --workspace DIR", "folder with projects/, recipes/ and work/"),
+    ("--at URL", "run the verb on that server instead of here"),
+    ("--json --csv --html", "write the result in this form"),
+    ("--set NAME=VALUE", "set a setting for this run"),
+    ("--debug", "show where an error happened"),
+    ("-V, --version", "print the version"),
+    ("-h, --help", "this, or the help of what follows"),
+)
+EXAMPLES = (
+    "gway run etron/local",
+    "gway help ocpp.evcs simulate",
+    "gway ocpp.data view_charger_summary --json",
+)
+MAX_WIDTH = 100
+MIN_WIDTH = 50
+
+
+def general(mounted: Mount, root: str) -> str:
+    """Give the help of gway itself, without importing any project."""
+    sources = ((place.name, scan(place)) for place in mounted.projects())
+    rows = [(name, source.summary) for name, source in sources if source.has_verbs]
+    parts = [
+        f"{bold('gway')}: every public function of a project is a verb, a page or an API call.\n",
+        section("Usage"),
+        "  gway [options] PROJECT VERB [arguments] [- VERB ...]\n",
+        "  gway run RECIPE [--key value ...]\n",
+        section("Projects"),
+        table(rows),
+        section("Commands"),
+        table(COMMANDS),
+        section("Options"),
+        table(OPTIONS),
+        section("Examples"),
+        *(f"  {example}\n" for example in EXAMPLES),
+        f"\nWorkspace: {root}\n",
+    ]
+    return "".join(parts)
+
+
+def explain(runner: Runner, words: list[str]) -> str:
+    """Give the help of what words name: a project, a verb, a built-in verb, a recipe."""
+    words = [piece for word in words for piece in word.split()]
+    if not words:
+        return general(mount(), str(runner.gateway.workspace.root))
+    if runner.commands.find(words[0]) is not None:
+        return _verb_help(runner, words[:1])
+    way = mount().follow(words)
+    if way.place is not None and not way.unknown and not way.verb:
+        return _place_help(runner, way.place)
+    if way.place is None:
+        from gway.errors import UnknownName
+
+        try:
+            return _recipe_help(runner, words[0])
+        except UnknownName:
+            runner.find(words)
+    return _verb_help(runner, words)
+
+
+def usage(label: str, signature: Signature) -> str:
+    """Give the one-line form of a verb, such as `gway cdv find FILE ID [--field TEXT]`."""
+    words = [f"gway {label}"]
+    words.extend(_usage_of(param) for param in signature.params)
+    if signature.many is not None:
+        words.append(f"[{signature.many.name.upper()} ...]")
+    if signature.extra is not None:
+        words.append("[--key value ...]")
+    return " ".join(words)
+
+
+# --- kinds of help -----------------------------------------------------------
+
+
+def _place_help(runner: Runner, place: Place) -> str:
+    source = scan(place)
+    parts = [f"{bold(place.name)}" + (f": {source.summary}\n" if source.summary else "\n")]
+    if not place.is_project:
+        rows = [
+            (child.name, scan(child).summary)
+            for child in mount().children(place)
+            if _is_shown(child)
+        ]
+        parts += [section("Projects"), table(rows)]
+        parts.append(f"\nSee `gway help {rows[0][0]}`.\n" if rows else "\n")
+        return "".join(parts)
+    from gway.runner import is_verb
+    from gway.signature import read
+
+    functions = runner.gateway.load(place.name)._functions()
+    verbs = {name: fn for name, fn in functions.items() if is_verb(name)}
+    views = {name: fn for name, fn in functions.items() if name.startswith("view_")}
+    calls = {name: fn for name, fn in functions.items() if name.startswith("api_")}
+    for title, group in (("Verbs", verbs), ("Pages", views), ("API", calls)):
+        if group:
+            parts.append(section(title))
+            parts.append(table([(_shown(name), read(fn).summary) for name, fn in group.items()]))
+    first = next(iter(verbs or functions), None)
+    if first:
+        parts.append(f"\nSee `gway help {place.name} {_shown(first)}` for one of them.\n")
+    return "".join(parts)
+
+
+def _verb_help(runner: Runner, words: list[str]) -> str:
+    from gway.signature import read
+
+    found = runner.find(words)
+    signature = read(found.function)
+    name = f"{found.project} {_shown(found.verb)}" if found.project else found.verb
+    if found.raw:
+        summary, _, form = signature.summary.partition(": ")
+        return f"{bold(summary)}\n{section('Usage')}  gway {form.split(';')[0]}\n"
+    parts = [f"{bold(signature.summary or name)}\n"]
+    if signature.text:
+        parts.append(f"\n{signature.text}\n")
+    parts += [section("Usage"), fold(usage(name, signature), "  ", "      ")]
+    values = [param for param in signature.params if param.positional]
+    if signature.many is not None:
+        values.append(signature.many)
+    options = [param for param in signature.params if not param.positional]
+    if values:
+        parts += [section("Arguments"), table(_rows(values, lambda each: each.name.upper()))]
+    if options:
+        parts += [section("Options"), table(_rows(options, _option_form))]
+    if signature.extra is not None:
+        note = signature.extra.help or "any further option"
+        parts.append(table([("--key value", note)]) if options else section("Options"))
+        if not options:
+            parts.append(table([("--key value", note)]))
+    parts.append(_web_note(found.project, found.verb, found.function))
+    return "".join(parts)
+
+
+def _recipe_help(runner: Runner, name: str) -> str:
+    from gway.recipes import RecipeRunner
+
+    recipes = RecipeRunner(runner)
+    recipe = recipes.load(name)
+    parts = [f"{bold(recipe.label)}\n"]
+    if recipe.doc:
+        parts.append(f"\n{recipe.doc}\n")
+    shown = recipe.label.removeprefix("recipes/").removesuffix(".gwr")
+    names = recipes.names(recipe)
+    parts += [section("Usage"), f"  gway run {shown}{' [--key value ...]' if names else ''}\n"]
+    if names:
+        rows = [
+            (f"--{key}", "(required)" if default is None else f"(default: {default})")
+            for key, default in names.items()
+        ]
+        parts += [section("Values"), table(rows)]
+    return "".join(parts)
+
+
+# --- pieces ------------------------------------------------------------------
+
+
+def _is_shown(place: Place) -> bool:
+    if place.is_project:
+        return scan(place).has_verbs
+    return any(_is_shown(child) for child in mount().children(place))
+
+
+def _shown(verb: str) -> str:
+    return verb.replace("_", "-")
+
+
+def _usage_of(param: Param) -> str:
+    if param.positional:
+        name = param.name.upper()
+        return name if param.required else f"[{name}]"
+    form = _option_form(param)
+    return form if param.required else f"[{form}]"
+
+
+def _option_form(param: Param) -> str:
+    from gway.conversion import choices_of, describe, is_flag
+
+    if is_flag(param.annotation):
+        return f"--no-{param.option[2:]}" if param.default is True else param.option
+    choices = choices_of(param.annotation)
+    kind = "|".join(choices) if choices else describe(param.annotation).upper()
+    return f"{param.option} {kind}"
+
+
+def _rows(params: Iterable[Param], form: Callable[[Param], str]) -> list[tuple[str, str]]:
+    from gway.conversion import choices_of, is_flag
+    from gway.output import cell
+    from gway.results import MISSING
+
+    rows: list[tuple[str, str]] = []
+    for param in params:
+        notes = [param.help] if param.help else []
+        if param.positional and choices_of(param.annotation):
+            notes.append("one of " + ", ".join(choices_of(param.annotation)))
+        if param.default is MISSING:
+            if not param.positional:
+                notes.append("(required)")
+        elif param.default not in (None, "", (), [], {}) and not is_flag(param.annotation):
+            notes.append(f"(default: {cell(param.default)})")
+        rows.append((form(param), " ".join(notes)))
+    return rows
+
+
+def _web_note(project: str, verb: str, function: Callable[..., Any]) -> str:
+    from gway.marks import access_of, web_name
+
+    found = web_name(verb)
+    if found is None:
+        return ""
+    kind, name = found
+    address = f"/{project.replace('.', '/')}/{_shown(name)}"
+    access = access_of(function)
+    path = address if kind == "view" else f"/{kind}{address}"
+    return f"\nOn the web: {access.method} {path} (role {access.role})\n"
+
+
+def section(title: str) -> str:
+    """Give a heading."""
+    return f"\n{bold(title)}\n"
+
+
+def table(rows: Iterable[tuple[str, str]]) -> str:
+    """Give two aligned columns, the second folded to the width of the terminal."""
+    rows = list(rows)
+    width = min(max((len(left) for left, _ in rows), default=0), 30)
+    lines: list[str] = []
+    for left, right in rows:
+        if not right:
+            lines.append(f"  {left}\n")
+        elif len(left) > width:
+            lines.append(f"  {left}\n" + fold(right, " " * (width + 4), " " * (width + 4)))
+        else:
+            lines.append(fold(right, f"  {left.ljust(width)}  ", " " * (width + 4)))
+    return "".join(lines)
+
+
+def fold(text: str, first: str, later: str) -> str:
+    """Break a text into lines that fit, with what stands before the first and the later ones."""
+    limit = _columns()
+    lines: list[str] = []
+    line = first
+    filled = False
+    for word in text.split(" "):
+        if filled and len(line) + 1 + len(word) > limit:
+            lines.append(line.rstrip())
+            line, filled = later, False
+        line += f" {word}" if filled else word
+        filled = True
+    lines.append(line.rstrip())
+    return "\n".join(lines) + "\n"
+
+
+def bold(text: str) -> str:
+    """Make a text stand out on a terminal that may show it."""
+    if sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb":
+        return f"\x1b[1m{text}\x1b[0m"
+    return text
+
+
+def _columns() -> int:
+    try:
+        columns = os.get_terminal_size(1).columns
+    except OSError:
+        columns = MAX_WIDTH
+    return max(MIN_WIDTH, min(columns or MAX_WIDTH, MAX_WIDTH))

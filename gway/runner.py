@@ -1,0 +1,275 @@
+"""Runs command lines: finds the verb, fills in its arguments, calls it, shows the result."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from gway.conversion import UNKNOWN
+from gway.errors import BadValue, GwayError, UnknownName, UsageError, did_you_mean
+from gway.front import OUTER, Front, split_chain
+from gway.loader import Place, mount
+from gway.marks import WEB_PREFIXES
+from gway.output import Format, show
+from gway.resolver import find_function, unknown_verb
+from gway.results import MISSING, noun_of
+from gway.sigils import Context, sigils_in, resolve
+from gway.signature import ArgumentError, Parsed, Signature, parse, read
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gway.resolver import Gateway
+
+
+class Found(NamedTuple):
+    """A verb that words led to, and the words after it; `raw` verbs read those themselves."""
+
+    label: str
+    project: str
+    verb: str
+    function: Callable[..., Any]
+    rest: list[Any]
+    raw: bool = False
+
+
+class Runner:
+    """Runs command lines on one gateway.
+
+    :param front: the options of gway itself
+    """
+
+    def __init__(self, gateway: Gateway, front: Front) -> None:
+        from gway.commands import Commands
+
+        self.gateway = gateway
+        self.front = front
+        self.commands = Commands(self)
+
+    # --- running -------------------------------------------------------------
+
+    def run(self, words: Sequence[Any]) -> int:
+        """Run a command line and show its last result; give the exit code."""
+        result = self.run_chain(list(words), {}, last_only=True)
+        return int(result) if isinstance(result, ExitCode) else 0
+
+    def run_chain(
+        self, words: list[Any], values: Mapping[str, Any], *, last_only: bool = False
+    ) -> Any:
+        """Run the verbs of one line.
+
+        :param values: what a recipe was given, for sigils
+        :param last_only: the line is the whole command: its last result is shown as it comes
+        """
+        parts = split_chain(words)
+        result: Any = None
+        for number, part in enumerate(parts, start=1):
+            last = number == len(parts)
+            result = self.run_part(part, values, shown=last, kept=not (last and last_only))
+        return result
+
+    def run_part(
+        self, words: list[Any], values: Mapping[str, Any], *, shown: bool, kept: bool = True
+    ) -> Any:
+        """Run one verb.
+
+        :param shown: write its result to stdout
+        :param kept: a later verb may want the result, so a generator's items are collected
+        """
+        found = self.find(words)
+        context = Context(self.gateway.results, values, self.gateway.env)
+        if found.raw:
+            return found.function(found.rest, values)
+        signature = read(found.function)
+        rest = [resolve(word, context) for word in found.rest]
+        parsed = self._parse(found, signature, rest)
+        if "help" in parsed.outer or "h" in parsed.outer:
+            show(self.commands.help(found.label))
+            return None
+        signature.fill(parsed, self.gateway.results)
+        args, kwargs = self._arguments(found, signature, parsed)
+        at = parsed.outer.get("at", self.front.at)
+        if found.function == self.commands.run:
+            return self.commands.run_recipe(args, kwargs, values)
+        result = finish(self._call(found, at, args, kwargs))
+        format = next((each for each in parsed.outer if each in OUTER_FORMATS), self.front.format)
+        if isinstance(result, Iterator) and (kept or not shown):
+            result = list(result)
+        if shown:
+            show(result, cast("Format", format))
+        if not isinstance(result, (Iterator, ExitCode)):
+            self.gateway.results.put(found.project, found.verb, result)
+        return result
+
+    def _call(self, found: Found, at: str | None, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        if at is None or not found.project:
+            return found.function(*args, **kwargs)
+        from gway import remote
+
+        server = remote.at(self.gateway, at)
+        return remote.call(self.gateway, server, found.function, args, kwargs)
+
+    # --- finding -------------------------------------------------------------
+
+    def find(self, words: Sequence[Any]) -> Found:
+        """Find the verb that words name, in any of its spellings."""
+        first = str(words[0])
+        builtin = self.commands.find(first)
+        if builtin is not None:
+            return Found(first, "", builtin.__name__, builtin, list(words[1:]), is_raw(builtin))
+        way = mount().follow(words)
+        if way.place is None or (way.unknown and not way.place.is_project):
+            raise self._unknown(way.place, way.unknown or first)
+        if not way.verb:
+            if {"--help", "-h"} & set(words[way.used :]):
+                return Found(way.place.name, "", "help", self._help_of(way.place.name), [])
+            raise UsageError(
+                f"a verb of {way.place.name} is missing", f"see `gway help {way.place.name}`"
+            )
+        project = way.place.name
+        functions = self.gateway.load(project)._functions()
+        functions = {k: v for k, v in functions.items() if not k.startswith("ws_")}
+        function = find_function(functions, way.verb)
+        if way.unknown or function is None:
+            raise unknown_verb(way.unknown or way.verb, project, functions)
+        label = " ".join(str(word) for word in words[: way.used])
+        return Found(label, project, function.__name__, function, list(words[way.used :]))
+
+    def _help_of(self, name: str) -> Callable[[], str]:
+        def help() -> str:
+            return self.commands.help(name)
+
+        return help
+
+    def _unknown(self, place: Place | None, name: str) -> UnknownName:
+        known = [child.name.rpartition(".")[2] for child in mount().children(place)]
+        if place is None:
+            known += self.commands.names()
+        hint = did_you_mean(name, known)
+        if name.endswith(".gwr"):
+            hint = f"recipes are run with `gway run {name}`"
+        where = f"no project '{name}' in {place.name}" if place else f"no project or verb '{name}'"
+        return UnknownName(where, hint or "see `gway projects`")
+
+    # --- checking ------------------------------------------------------------
+
+    def check_chain(self, words: list[Any], values: Mapping[str, Any], nouns: set[str]) -> None:
+        """Resolve everything of a line without running it.
+
+        :param nouns: results that earlier lines will have; this line's are added
+        """
+        for part in split_chain(words):
+            found = self.find(part)
+            if found.raw:
+                self.commands.check_raw(found.function, found.rest, values, nouns)
+                continue
+            signature = read(found.function)
+            rest = [self._check_word(word, values, nouns) for word in found.rest]
+            parsed = self._parse(found, signature, rest)
+            for param in signature.params:
+                if param.name in nouns:
+                    parsed.values.setdefault(param.name, UNKNOWN)
+            args, kwargs = self._arguments(found, signature, parsed)
+            if found.function == self.commands.run:
+                self.commands.check_recipe(args, kwargs, values, nouns)
+                continue
+            check = getattr(found.function, "__gway_check__", None)
+            if check is not None:
+                try:
+                    check(*args, **kwargs)
+                except ArgumentError as error:
+                    raise UsageError(f"'{found.label}' {error.message}", error.hint) from None
+            nouns |= {noun_of(found.verb), f"{found.project}.{found.verb}"}
+
+    def _check_word(self, word: Any, values: Mapping[str, Any], nouns: set[str]) -> Any:
+        if not isinstance(word, str) or not sigils_in(word):
+            return word
+        context = Context(self.gateway.results, values, self.gateway.env)
+        for name, default in sigils_in(word):
+            parts = name.split(".")
+            heads = {".".join(parts[:end]) for end in range(1, len(parts) + 1)}
+            if heads & nouns:
+                return UNKNOWN
+            if default is None and context.find(name) is MISSING:
+                hint = did_you_mean(name, [*nouns, *values]) or f"give it as --{name}"
+                raise UsageError(f"nothing is known for [{name}]", hint)
+        return resolve(word, context)
+
+    # --- arguments -----------------------------------------------------------
+
+    def _parse(self, found: Found, signature: Signature, rest: list[Any]) -> Parsed:
+        outer = {key: takes for key, takes in OUTER.items() if signature.find(key) is None}
+        try:
+            return parse(signature, rest, outer)
+        except ArgumentError as error:
+            hint = error.hint or f"usage: {self._usage(found, signature)}"
+            raise UsageError(f"'{found.label}' {error.message}", hint) from None
+        except BadValue as error:
+            raise UsageError(f"'{found.label}': {error.message}", error.hint) from None
+
+    def _arguments(
+        self, found: Found, signature: Signature, parsed: Parsed
+    ) -> tuple[list[Any], dict[str, Any]]:
+        try:
+            return signature.arguments(parsed)
+        except ArgumentError as error:
+            hint = f"usage: {self._usage(found, signature)}"
+            raise UsageError(f"'{found.label}' {error.message}", hint) from None
+
+    def _usage(self, found: Found, signature: Signature) -> str:
+        from gway.helptext import usage
+
+        return usage(found.label, signature)
+
+
+class ExitCode(int):
+    """The result of a verb that is the exit code of the process, and nothing to show."""
+
+
+OUTER_FORMATS = ("json", "csv", "html")
+
+
+def is_raw(function: Callable[..., Any]) -> bool:
+    """Say whether a built-in verb reads its words itself."""
+    return bool(getattr(function, "__gway_raw__", False))
+
+
+def finish(result: Any) -> Any:
+    """Run a coroutine to its end; make an async generator a plain one."""
+    if inspect.iscoroutine(result):
+        import asyncio
+
+        return asyncio.run(result)
+    if inspect.isasyncgen(result):
+        return _plain_generator(result)
+    return result
+
+
+def _plain_generator(items: Any) -> Iterator[Any]:
+    import asyncio
+
+    with asyncio.Runner() as runner:
+        try:
+            while True:
+                yield runner.run(_next(items))
+        except StopAsyncIteration:
+            return
+        finally:
+            runner.run(items.aclose())
+
+
+async def _next(items: Any) -> Any:
+    return await anext(items)
+
+
+def is_verb(name: str) -> bool:
+    """Say whether a function's name is a plain verb, not a page or an API call."""
+    return not name.startswith((*WEB_PREFIXES, "ws_"))
+
+
+def sentence(error: Exception) -> GwayError:
+    """Make any error one that a person can read."""
+    if isinstance(error, GwayError):
+        return error
+    return GwayError(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
