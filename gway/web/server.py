@@ -56,15 +56,16 @@ class Server:
         self.engine = Engine(pace)
         context = server_context(self._tls) if self._tls else None
         app = wsgi_app or plain_answer(404, "Nothing is served here.")
+        only_ws = plain_answer(426, "Only WebSockets are served.", [("Upgrade", "websocket")])
         self._http: Listener | None = None
         self._ws: WebSocketListener | None = None
         ws_address = ws_port if ws_port is not None else port
         if port is not None and ws_port is not None:
             self._http = Listener((host, port), app, self.door, self.engine, context)
-            app = plain_answer(426, "Only WebSockets are served here.", [("Upgrade", "websocket")])
         if ws_address is not None:
+            fallback = app if self._http is None and wsgi_app is not None else only_ws
             self._ws = WebSocketListener(
-                (host, ws_address), app, self.door, self.engine, context, routes=ws_routes
+                (host, ws_address), fallback, self.door, self.engine, context, routes=ws_routes
             )
 
     @property

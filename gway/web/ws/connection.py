@@ -305,6 +305,18 @@ class Connection:
             self.abort("connection lost")
         elif self._state != _DRAINING:
             self._heard = True
+            try:
+                text = self._parser.whole(data)
+                if text is not None:
+                    if self._state == _OPEN:
+                        self.on_text(text)
+                    return
+            except ProtocolError as error:
+                self._fail(error.code, error.reason)
+                return
+            except Exception:
+                self._crashed()
+                return
             self._parser.feed(data)
             self._work()
 
@@ -317,12 +329,12 @@ class Connection:
                 if event is None:
                     break
                 opcode, payload = event
-                if opcode == frames.TEXT:
-                    self._frame_due = None
-                    if self._state == _OPEN:
-                        self.on_text(payload)
-                else:
+                if opcode != frames.TEXT:
                     self._control(opcode, payload)
+                elif self._state == _OPEN:
+                    self.on_text(payload)
+                if self._frame_due is not None and not parser.fragmented:
+                    self._frame_due = None
                 if self._paused or self._state >= _DRAINING:
                     break
                 if not parser.partial:
@@ -333,13 +345,16 @@ class Connection:
         except ProtocolError as error:
             self._fail(error.code, error.reason)
         except Exception:
-            log.exception("a message could not be taken from %s", self.remote_addr)
-            self._fail(frames.INTERNAL_ERROR, "internal error")
+            self._crashed()
         if self._corked:
             self._corked = False
             self._flush()
         if parser.partial and self._frame_due is None and not self._paused:
             self._frame_due = self._due_in(self._engine.pace.frame_timeout_s)
+
+    def _crashed(self) -> None:
+        log.exception("a message of %s could not be taken", self.remote_addr)
+        self._fail(frames.INTERNAL_ERROR, "internal error")
 
     def _yield(self) -> None:
         """Let others have a turn before the rest is served."""

@@ -40,6 +40,7 @@ _RSV: Final = 0x70
 _OPCODE: Final = 0x0F
 _MASKED: Final = 0x80
 _LENGTH: Final = 0x7F
+_WHOLE_TEXT: Final = _FIN | TEXT
 _TABLE_BYTES: Final = 4096  # from here on, table look-ups beat arithmetic on long integers
 _CODES: Final = frozenset((1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014))
 
@@ -75,6 +76,11 @@ class Parser:
         """Whether a frame or a message has begun and not ended."""
         return len(self._buffer) > self._start or self._message is not None
 
+    @property
+    def fragmented(self) -> bool:
+        """Whether fragments of a message wait for their last one."""
+        return self._message is not None
+
     def clear(self) -> None:
         """Forget what has come."""
         self._buffer, self._start, self._need, self._message = b"", 0, 2, None
@@ -92,6 +98,32 @@ class Parser:
             self._start = 0
         buffer += data
 
+    def whole(self, data: bytes) -> bytes | None:
+        """Return the message if the data is one whole text frame and nothing else.
+
+        Nearly all traffic is of this kind, so it gets a shorter way than `feed` and `next`;
+        None means that nothing was taken and that way is the one to go.
+        """
+        if self._buffer or self._message is not None or data[0] != _WHOLE_TEXT or len(data) < 8:
+            return None
+        size = data[1] ^ self._masked
+        head = 2
+        if size == 126:
+            size = data[2] << 8 | data[3]
+            head = 4
+        elif size > 126:
+            return None
+        if self._masked:
+            head += 4
+        if len(data) != head + size or size > self._limit:
+            return None
+        payload = data[head:]
+        if self._masked:
+            payload = mask(payload, data[head - 4 : head])
+        if not payload.isascii():
+            _check_utf8(payload)
+        return payload
+
     def next(self) -> tuple[int, bytes] | None:
         """Return the next text message or control frame as (opcode, payload), or None.
 
@@ -106,7 +138,7 @@ class Parser:
             first, second = buffer[start], buffer[start + 1]
             size = second & _LENGTH
             head = 2
-            if first != 0x81 or second & _MASKED != self._masked:
+            if first != _WHOLE_TEXT or second & _MASKED != self._masked:
                 self._check(first, second)
             if size > MAX_CONTROL_BYTES:
                 head = 4 if size == 126 else 10
@@ -199,7 +231,7 @@ def mask(payload: bytes, key: bytes | bytearray) -> bytes:
     """Mask or unmask a payload with a key of four bytes."""
     size = len(payload)
     if size < _TABLE_BYTES:
-        keys = (bytes(key) * (size + 3 >> 2))[:size]
+        keys = (key * (size + 3 >> 2))[:size]
         mixed = int.from_bytes(payload, "little") ^ int.from_bytes(keys, "little")
         return mixed.to_bytes(size, "little")
     out = bytearray(payload)

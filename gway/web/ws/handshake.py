@@ -22,10 +22,6 @@ from gway.web.ws.upgrade import Accept, Endpoint, Refuse, Upgrade
 
 log = logging.getLogger("gway.web.ws")
 
-_ONLY_HERE = plain_answer(
-    426, "Only WebSockets are served here.", [("Upgrade", "websocket"), ("Connection", "Upgrade")]
-)
-
 
 class WebSocketListener(Listener):
     """Accept WebSockets, and ordinary requests if an application is given.
