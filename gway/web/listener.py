@@ -22,7 +22,7 @@ from gway.web.head import RequestHead
 if TYPE_CHECKING:
     from gevent.ssl import SSLContext
 
-    from gway.web.ws.connection import Engine
+    from gway.web.ws.engine import Engine
 
 log = logging.getLogger("gway.web.server")
 access_log = logging.getLogger("gway.web.access")

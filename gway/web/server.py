@@ -12,7 +12,7 @@ from gevent.event import Event
 from gway.web.door import Door, Limits
 from gway.web.listener import Listener, WsgiApp, plain_answer
 from gway.web.tls import server_context
-from gway.web.ws.connection import Engine, Pace
+from gway.web.ws.engine import Engine, Pace
 from gway.web.ws.handshake import WebSocketListener
 from gway.web.ws.upgrade import Endpoint
 

@@ -12,21 +12,18 @@ import math
 import random
 import socket
 import struct
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-
-import gevent
 
 from gway.web.ws import frames
 from gway.web.ws.frames import Parser, ProtocolError
-from gway.web.ws.timers import Wheel
+from gway.web.ws.outbox import Outbox
 
 if TYPE_CHECKING:
     from gevent._types import _IoWatcher
 
+    from gway.web.ws.engine import Engine
     from gway.web.ws.streams import Stream
 
 log = logging.getLogger("gway.web.ws")
@@ -38,87 +35,6 @@ _OPEN: Final = 0
 _CLOSING: Final = 1  # our close frame is out, the peer's is awaited
 _DRAINING: Final = 2  # all is said; what still comes is thrown away until the peer hangs up
 _CLOSED: Final = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """Sizes and times that connections keep.
-
-    :param message_bytes: largest message over all fragments; more closes with 1009
-    :param ping_interval_s: time between pings; 0 sends none
-    :param missed_pings: pings without a sign of life until the close with 1011
-    :param frame_timeout_s: time from the first byte of a message to its last
-    :param write_timeout_s: time in which a peer must take at least one byte
-    :param close_timeout_s: time the peer has to answer a close frame
-    :param drain_timeout_s: time the peer has to hang up after that
-    :param outbox_messages: messages that may wait for a slow peer
-    :param outbox_bytes: bytes that may wait for a slow peer
-    :param messages_per_turn: messages served before other connections get their turn
-    :param read_bytes: bytes read at once
-    """
-
-    message_bytes: int = frames.MAX_MESSAGE_BYTES
-    ping_interval_s: float = 30.0
-    missed_pings: int = 2
-    frame_timeout_s: float = 30.0
-    write_timeout_s: float = 10.0
-    close_timeout_s: float = 5.0
-    drain_timeout_s: float = 2.0
-    outbox_messages: int = 64
-    outbox_bytes: int = 1024 * 1024
-    messages_per_turn: int = 64
-    read_bytes: int = 65536
-
-
-class Engine:
-    """The connections of one event loop, with the pace they share.
-
-    :param wheel: the deadlines; one of its own if absent
-    """
-
-    def __init__(self, pace: Pace | None = None, wheel: Wheel | None = None) -> None:
-        self.pace = pace or Pace()
-        self.loop = gevent.get_hub().loop
-        self.wheel = wheel or Wheel(self.loop)
-        self.connections: set[Connection] = set()
-
-    def adopt(
-        self,
-        stream: Stream,
-        on_open: Callable[[Connection], None],
-        *,
-        remote_addr: str = "",
-        received: bytes = b"",
-        client: bool = False,
-        on_gone: Callable[[], None] | None = None,
-    ) -> Connection:
-        """Make a connection of a socket whose handshake is done.
-
-        :param stream: non-blocking socket, owned by the connection from now on
-        :param on_open: sets the callbacks; runs before anything is read
-        :param received: bytes that came with the handshake
-        :param client: whether we are the client, who masks what it sends
-        :param on_gone: called once when the socket is closed
-        """
-        connection = Connection(self, stream, remote_addr, client, on_gone)
-        self.connections.add(connection)
-        try:
-            on_open(connection)
-        except Exception:
-            log.exception("could not open the connection of %s", remote_addr)
-            connection.close(frames.INTERNAL_ERROR, "internal error")
-        self.loop.run_callback(connection._begin, received)
-        return connection
-
-    def close_all(self, code: int, reason: str) -> None:
-        """Begin to close every connection."""
-        for connection in tuple(self.connections):
-            connection.close(code, reason)
-
-    def abort_all(self) -> None:
-        """Drop every connection at once."""
-        for connection in tuple(self.connections):
-            connection.abort("stopped")
 
 
 def _ignore_text(message: str | bytes) -> None:
@@ -148,7 +64,6 @@ class Connection:
         "_missed",
         "_on_gone",
         "_outbox",
-        "_outbox_bytes",
         "_parser",
         "_paused",
         "_ping_due",
@@ -191,8 +106,7 @@ class Connection:
         self._corked = False
         self._reader: _IoWatcher | None = None
         self._writer: _IoWatcher | None = None
-        self._outbox: deque[bytes] | None = None
-        self._outbox_bytes = 0
+        self._outbox: Outbox | None = None
         self._heard = False
         self._missed = 0
         self._ping_sent: float | None = None
@@ -244,6 +158,7 @@ class Connection:
         if self._state == _OPEN:
             self._end(code, reason)
             self._state = _CLOSING
+            self.resume()  # or the peer's answer would not be seen
             self._close_due = self._due_in(self._engine.pace.close_timeout_s)
             self._put_last(frames.encode_close(code, reason, masked=self._client))
 
@@ -315,7 +230,8 @@ class Connection:
                 self._fail(error.code, error.reason)
                 return
             except Exception:
-                self._crashed()
+                log.exception("a message of %s could not be taken", self.remote_addr)
+                self._fail(frames.INTERNAL_ERROR, "internal error")
                 return
             self._parser.feed(data)
             self._work()
@@ -345,16 +261,13 @@ class Connection:
         except ProtocolError as error:
             self._fail(error.code, error.reason)
         except Exception:
-            self._crashed()
+            log.exception("a message of %s could not be taken", self.remote_addr)
+            self._fail(frames.INTERNAL_ERROR, "internal error")
         if self._corked:
             self._corked = False
             self._flush()
         if parser.partial and self._frame_due is None and not self._paused:
             self._frame_due = self._due_in(self._engine.pace.frame_timeout_s)
-
-    def _crashed(self) -> None:
-        log.exception("a message of %s could not be taken", self.remote_addr)
-        self._fail(frames.INTERNAL_ERROR, "internal error")
 
     def _yield(self) -> None:
         """Let others have a turn before the rest is served."""
@@ -384,69 +297,60 @@ class Connection:
 
     def _put(self, frame: bytes) -> None:
         """Send a frame, or queue it while the queue has room."""
-        pace = self._engine.pace
-        if self._corked and self._writer is None and self._outbox_bytes > pace.read_bytes:
-            self._flush()
         outbox = self._outbox
-        if outbox is not None and (
-            self._outbox_bytes + len(frame) > pace.outbox_bytes
-            or (len(outbox) >= pace.outbox_messages and not self._corked)
-        ):
-            log.warning("%s reads too slowly: %d bytes wait", self.remote_addr, self._outbox_bytes)
-            self._outbox = deque((outbox[0],))  # it may be half sent; the rest is lost anyway
-            self._outbox_bytes = len(outbox[0])
-            self._fail(frames.POLICY, "reading too slowly")
-            return
+        if outbox is not None:
+            pace = self._engine.pace
+            if self._corked and self._writer is None:
+                if outbox.size > pace.read_bytes:
+                    self._flush()
+            elif len(outbox) >= pace.outbox_messages or outbox.size >= pace.outbox_bytes:
+                log.warning("%s does not read: %d bytes wait", self.remote_addr, outbox.size)
+                outbox.cut()
+                self._fail(frames.POLICY, "reading too slowly")
+                return
         self._put_last(frame)
 
     def _put_last(self, frame: bytes) -> None:
         """Send or queue a frame, room or not."""
         if self._outbox is not None:
-            self._outbox.append(frame)
-            self._outbox_bytes += len(frame)
+            self._outbox.add(frame)
             return
         if not self._corked:
-            try:
-                sent = self._stream.send(frame)
-            except BlockingIOError:
-                sent = 0
-            except OSError as error:
-                self.abort(f"connection lost: {error.strerror or error}")
-                return
-            if sent == len(frame):
+            sent = self._send_now(frame)
+            if sent == len(frame) or self._state == _CLOSED:
                 return
             frame = frame[sent:]
-        self._outbox = deque((frame,))
-        self._outbox_bytes = len(frame)
+        self._outbox = Outbox()
+        self._outbox.add(frame)
         if not self._corked:
             self._await_writable()
+
+    def _send_now(self, data: bytes) -> int:
+        """Return how many bytes the socket takes; a broken one ends the connection."""
+        try:
+            return self._stream.send(data)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            self.abort(f"connection lost: {error.strerror or error}")
+            return 0
 
     def _flush(self) -> None:
         """Send what is queued, as far as the socket takes it."""
         outbox = self._outbox
         if outbox is None:
             return
-        # All of it: TLS insists that a repeated attempt begins with the same bytes.
-        data = b"".join(outbox)
-        try:
-            sent = self._stream.send(data)
-        except BlockingIOError:
-            sent = 0
-        except OSError as error:
-            self.abort(f"connection lost: {error.strerror or error}")
+        sent = self._send_now(outbox.data())
+        if self._state == _CLOSED:
             return
-        if sent == len(data):
-            self._outbox, self._outbox_bytes, self._write_due = None, 0, None
-            self._drop_writer()
-            if self._state == _DRAINING:
-                self._hang_up()
+        outbox.took(sent)
+        if outbox.size:
+            self._await_writable(progress=sent > 0)
             return
-        self._outbox_bytes -= sent
-        while sent >= len(outbox[0]):
-            sent -= len(outbox.popleft())
-        if sent:
-            outbox[0] = outbox[0][sent:]
-        self._await_writable(progress=len(data) > self._outbox_bytes)
+        self._outbox, self._write_due = None, None
+        self._drop_writer()
+        if self._state == _DRAINING:
+            self._hang_up()
 
     def _await_writable(self, progress: bool = True) -> None:
         if progress or self._write_due is None:
@@ -525,7 +429,7 @@ class Connection:
             self._reader.stop()
             self._reader.close()
             self._reader = None
-        self._outbox, self._outbox_bytes = None, 0
+        self._outbox = None
         self._parser.clear()
         self._engine.wheel.remove(self)
         self._engine.connections.discard(self)
