@@ -47,14 +47,7 @@ class Renderer:
     def document(self, request: Request, page: Page, mount: Mount | None = None) -> Reply:
         """Return a page with the layout around it, or alone when a fragment is wanted."""
         if request.wants_fragment:
-            reply = Reply(str(page), page.status)
-            if request.header("X-GWAY-Fragment"):
-                reply.headers.append(("X-GWAY-CSRF", self._site.gate.csrf_token(request)))
-            if page.title:
-                reply.headers.append(
-                    ("X-GWAY-Title", page.title.encode("ascii", "replace").decode())
-                )
-            return reply
+            return Reply(str(page), page.status)
         values = {
             "base": mount.path if mount is not None else "",
             "content": page,

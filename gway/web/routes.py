@@ -122,6 +122,8 @@ class Site:
         began = time.perf_counter()
         try:
             reply = self.reply(request)
+            if request.visitor is not None and request.header("X-GWAY-Fragment"):
+                reply.headers.append(("X-GWAY-CSRF", self.gate.csrf_token(request)))
             cookie = self.gate.cookie_header(request)
         finally:
             CURRENT.reset(token)

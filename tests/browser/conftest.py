@@ -1,0 +1,125 @@
+"""Fixtures for the browser: headless Chromium, and a server that it visits."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import dedent
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+ARGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """A headless Chromium for all tests: that of the system, or playwright's own."""
+    from playwright.sync_api import sync_playwright
+
+    system = "/usr/bin/chromium"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=system if os.path.exists(system) else None, args=ARGS
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium: Browser) -> Iterator[Page]:
+    """A fresh tab; the test fails if a script failed or anything left the machine."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 800}, locale="en-GB")
+    tab = context.new_page()
+    tab.set_default_timeout(5000)
+    failed: list[str] = []
+    tab.on("pageerror", lambda error: failed.append(str(error)))
+    tab.on("request", lambda request: failed.append(request.url) if _leaves(request.url) else None)
+    tab.on("console", lambda said: failed.append(said.text) if _is_refusal(said.text) else None)
+    yield tab
+    context.close()
+    assert failed == []
+
+
+def _is_refusal(text: str) -> bool:
+    return "Content Security Policy" in text or "Refused to" in text
+
+
+def _leaves(url: str) -> bool:
+    return not url.startswith(("http://127.0.0.1:", "data:", "blob:", "about:"))
+
+
+@dataclass
+class Served:
+    """A server in a process of its own; `port` stays the same over a restart."""
+
+    words: tuple[str, ...]
+    workspace: Path
+    process: subprocess.Popen[bytes]
+    url: str
+    token: str
+
+    def stop(self) -> None:
+        self.process.terminate()
+        assert self.process.wait(10) == 143
+
+    def start_again(self, wait: Callable[..., Any]) -> None:
+        """Serve again at the same address."""
+        port = self.url.rpartition(":")[2]
+        again = _start(self.workspace, self.words, port, wait)
+        self.process, self.token = again.process, again.token
+
+
+ServeProjects = Callable[..., Served]
+
+
+@pytest.fixture
+def serve(workspace: Path, eventually: Any) -> Iterator[ServeProjects]:
+    """Serve projects that a test wrote: `serve("board", files={...})`."""
+    started: list[Served] = []
+
+    def start(*projects: str, files: Mapping[str, str]) -> Served:
+        for name, text in files.items():
+            path = workspace / "projects" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(dedent(text).lstrip("\n"))
+        words: list[str] = []
+        for project in projects:
+            words += ["web.app", "setup-app", project, "-"]
+        served = _start(workspace, tuple(words), "0", eventually)
+        started.append(served)
+        return served
+
+    yield start
+    for served in started:
+        if served.process.poll() is None:
+            served.stop()
+
+
+def _start(workspace: Path, words: tuple[str, ...], port: str, wait: Callable[..., Any]) -> Served:
+    state = workspace / "work" / "server.json"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gway", *words, "web.server", "start-app",
+         "--port", port, "--ws-port", "0"],
+        cwd=workspace,
+        env={key: value for key, value in os.environ.items() if not key.startswith("GWAY_")},
+    )  # fmt: skip
+
+    def written() -> bool:
+        assert process.poll() is None, "the server ended"
+        return state.exists() and json.loads(state.read_text())["pid"] == process.pid
+
+    wait(written, 20)
+    found = json.loads(state.read_text())
+    return Served(words, workspace, process, found["url"], found["token"])

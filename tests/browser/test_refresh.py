@@ -1,0 +1,286 @@
+"""In a real browser: elements renew themselves and leave alone what the reader is doing."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.flag("browser")
+
+BOARD = {
+    "board/board.py": '''
+        """A board that counts how often it was asked for."""
+        from itertools import count
+        from datetime import UTC, datetime
+        from gway import gw
+        from gway.web.page import PageMaker
+        from gway.web.sse import Events
+
+        PAGES = PageMaker(__file__)
+
+        class Count:
+            def __init__(self, gateway):
+                self.asked = count(1)
+                self.sent = []
+
+        def values():
+            counter = gw.service(Count)
+            return {"n": next(counter.asked), "sent": list(counter.sent),
+                    "at": datetime(2026, 3, 1, 12, 3, 7, tzinfo=UTC)}
+
+        def view_board(refresh: str = "", topic: str = "", q: str = ""):
+            return PAGES("board", data=values(), refresh=refresh, topic=topic, q=q)
+
+        def render_part(fail: bool = False):
+            if fail:
+                raise RuntimeError("no part")
+            return PAGES.fragment("part", **values())
+
+        def render_hint(word: str = "none"):
+            return PAGES.fragment("hint", word=word)
+
+        def view_post_order(item: str = ""):
+            gw.service(Count).sent.append(item)
+            return PAGES.fragment("hint", word="ordered " + item)
+
+        def api_asked():
+            return next(gw.service(Count).asked)
+
+        def api_post_publish(topic: str):
+            gw.service(Events).publish(topic, {"topic": topic})
+    ''',
+    "board/views/board.html": """
+        <h1>Board</h1>
+        <form method="post" action="{{url('order')}}" id="plain">
+          <input type="hidden" name="csrf" value="{{csrf()}}">
+          <input name="item" id="plain-item"><button id="plain-send">Order plainly</button>
+        </form>
+        <form gw-form gw-target="#outcome" method="post" action="{{url('order')}}" id="order">
+          <input name="item" id="item"><button id="send">Order</button>
+        </form>
+        <div id="outcome"></div>
+        <form gw-form="change" gw-target="#part" id="filter"><input name="q" id="q" value="{{q}}"></form>
+        <button id="ask" gw-click="hint" gw-params="word=clicked" gw-target="#answer">Ask</button>
+        <p id="answer"></p>
+        <div id="late" gw-render="hint" gw-params="word=loaded" gw-on-load></div>
+        <section id="part" gw-render="part" gw-refresh="{{refresh}}" gw-topic="{{topic}}">
+        % include('part')
+        </section>
+    """,
+    "board/views/part.html": """
+        <p>asked <b id="n">{{n}}</b> times, <time id="at" datetime="{{iso(at)}}">{{utc(at)}}</time></p>
+        <details id="panel"><summary>Panel</summary><p>inside {{n}}</p></details>
+        <input id="typed" name="typed" value=""><input type="checkbox" id="tick">
+        <select id="choice"><option>a</option><option>b</option></select>
+        <p id="text">some words that stay selected</p>
+        <ul id="list" class="log">
+        % for each in range(200):
+          <li>line {{each}}</li>
+        % end
+        </ul>
+        % for each in sent:
+        <p class="sent">{{each}}</p>
+        % end
+    """,
+    "board/views/hint.html": "<p>hint {{word}}</p>",
+}
+
+
+@pytest.fixture
+def board(serve: Any) -> Any:
+    return serve("board", files=BOARD)
+
+
+def shown(page: Any) -> int:
+    return int(page.locator("#n").text_content())
+
+
+def until_more(page: Any, than: int) -> None:
+    page.wait_for_function(
+        "than => Number(document.querySelector('#n').textContent) > than", arg=than
+    )
+
+
+def publish(page: Any, board: Any, topic: str) -> None:
+    answer = page.request.post(
+        f"{board.url}/api/board/publish",
+        data={"topic": topic},
+        headers={"Authorization": f"Bearer {board.token}"},
+    )
+    assert answer.ok, answer.text()
+
+
+def asked(page: Any, board: Any) -> int:
+    return int(page.request.get(f"{board.url}/api/board/asked").text())
+
+
+def until_listening(page: Any, board: Any, eventually: Any) -> None:
+    """Wait until the page's event stream is open, as the server counts it."""
+    metrics = f"{board.url}/metrics"
+    eventually(lambda: "gway_event_listeners 1.0" in page.request.get(metrics).text())
+
+
+def test_an_element_renews_itself_and_nothing_the_reader_did_is_lost(page: Any, board: Any) -> None:
+    page.goto(f"{board.url}/board/board?refresh=0.25")
+    page.locator("#panel summary").click()
+    page.locator("#tick").check()
+    page.locator("#choice").select_option("b")
+    page.locator("#list").evaluate(
+        "list => { list.style.maxHeight = '100px'; list.scrollTop = 321 }"
+    )
+    page.locator("#typed").fill("half a wo")
+    page.locator("#typed").evaluate("field => field.setSelectionRange(2, 5)")
+    page.locator("#text").evaluate("text => getSelection().selectAllChildren(text)")
+    page.locator("#typed").evaluate("field => { field.focus(); field.setSelectionRange(2, 5) }")
+    page.evaluate("window.scrollTo(0, 40)")
+    for _ in range(4):
+        until_more(page, shown(page))
+    assert page.locator("#panel").evaluate("panel => panel.open")
+    assert page.locator("#tick").is_checked()
+    assert page.locator("#choice").input_value() == "b"
+    assert page.locator("#typed").input_value() == "half a wo"
+    assert page.locator("#typed").evaluate(
+        "field => [document.activeElement === field, field.selectionStart, field.selectionEnd]"
+    ) == [True, 2, 5]
+    assert page.locator("#list").evaluate("list => list.scrollTop") == 321
+    assert page.evaluate("window.scrollY") == 40
+    assert page.locator("#panel p").text_content() == f"inside {shown(page)}"
+
+
+def test_selected_text_stays_selected_over_refreshes(page: Any, board: Any) -> None:
+    page.goto(f"{board.url}/board/board?refresh=0.25")
+    page.locator("#text").evaluate("text => getSelection().selectAllChildren(text)")
+    until_more(page, shown(page) + 1)
+    assert page.evaluate("getSelection().toString()") == "some words that stay selected"
+
+
+def test_taking_gw_refresh_away_stops_the_timer_and_the_events(
+    page: Any, board: Any, eventually: Any
+) -> None:
+    page.goto(f"{board.url}/board/board?refresh=0.25&topic=news")
+    until_more(page, shown(page))
+    until_listening(page, board, eventually)
+    page.locator("#part").evaluate("part => part.removeAttribute('gw-refresh')")
+    before = asked(page, board)
+    publish(page, board, "news")
+    # Three rounds of the page's own clock, in which a refresh would have asked the server.
+    page.evaluate(
+        "() => new Promise(done => { let left = 3;"
+        " const id = setInterval(() => { if (!--left) { clearInterval(id); done() } }, 300) })"
+    )
+    assert asked(page, board) == before + 1
+
+
+def test_gw_refresh_that_is_put_back_works_again(page: Any, board: Any) -> None:
+    page.goto(f"{board.url}/board/board?refresh=0.25")
+    page.locator("#part").evaluate("part => part.removeAttribute('gw-refresh')")
+    page.locator("#part").evaluate("part => part.setAttribute('gw-refresh', '0.25')")
+    until_more(page, shown(page))
+
+
+def test_an_event_renews_an_element_at_once(page: Any, board: Any, eventually: Any) -> None:
+    page.goto(f"{board.url}/board/board?refresh=&topic=news+other")
+    until_listening(page, board, eventually)
+    before = shown(page)
+    publish(page, board, "elsewhere")
+    publish(page, board, "news")
+    until_more(page, before)
+
+
+def test_a_failing_refresh_is_shown_and_the_old_content_stays(page: Any, board: Any) -> None:
+    page.goto(f"{board.url}/board/board?refresh=0.25&fail=yes")
+    page.wait_for_selector("#part[data-gw-error='500']")
+    assert page.locator("#typed").count() == 1
+
+
+def test_offline_is_said_with_the_time_and_ends_by_itself(
+    page: Any, board: Any, eventually: Any
+) -> None:
+    page.goto(f"{board.url}/board/board?refresh=0.25&topic=news")
+    until_more(page, shown(page))
+    board.stop()
+    bar = page.locator("#gway-offline")
+    bar.wait_for(state="visible")
+    assert re.fullmatch(r"Offline since \d\d:\d\d, trying again", bar.text_content())
+    board.start_again(eventually)
+    bar.wait_for(state="hidden", timeout=10_000)
+    until_more(page, 1)
+    # The new server has new tokens; the page has learned the one that holds now.
+    page.locator("#item").fill("pen")
+    page.locator("#send").click()
+    page.get_by_text("hint ordered pen").wait_for()
+
+
+def test_a_form_is_sent_without_leaving_the_page(page: Any, board: Any) -> None:
+    page.goto(f"{board.url}/board/board?refresh=0.25")
+    page.locator("#item").fill("<b>tea</b>")
+    page.locator("#send").click()
+    page.locator("#outcome").get_by_text("hint ordered <b>tea</b>").wait_for()
+    page.locator(".sent").get_by_text("<b>tea</b>").wait_for()
+    assert page.url.endswith("?refresh=0.25")
+
+
+def test_a_plain_form_works_without_the_script(chromium: Any, board: Any) -> None:
+    """With the policy no-referrer the browser sends `Origin: null`; the token must do."""
+    context = chromium.new_context(java_script_enabled=False)
+    tab = context.new_page()
+    tab.goto(f"{board.url}/board/board")
+    tab.locator("#plain-item").fill("ink")
+    tab.locator("#plain-send").click()
+    tab.get_by_text("hint ordered ink").wait_for()
+    context.close()
+
+
+def test_a_filter_form_becomes_the_pages_address(page: Any, board: Any) -> None:
+    page.goto(f"{board.url}/board/board")
+    before = shown(page)
+    page.locator("#q").fill("CP1")
+    page.locator("#q").blur()
+    until_more(page, before)
+    assert page.url == f"{board.url}/board/board?q=CP1"
+
+
+def test_a_click_puts_a_fragment_into_its_target(page: Any, board: Any) -> None:
+    page.goto(f"{board.url}/board/board")
+    page.locator("#ask").click()
+    page.locator("#answer").get_by_text("hint clicked").wait_for()
+
+
+def test_an_element_with_gw_on_load_is_filled(page: Any, board: Any) -> None:
+    page.goto(f"{board.url}/board/board")
+    page.locator("#late").get_by_text("hint loaded").wait_for()
+
+
+def test_times_are_local_with_utc_on_hover(chromium: Any, board: Any) -> None:
+    context = chromium.new_context(timezone_id="Asia/Tokyo", locale="en-GB")
+    tab = context.new_page()
+    tab.goto(f"{board.url}/board/board")
+    time = tab.locator("#at")
+    assert time.get_attribute("title") == "2026-03-01 12:03:07 UTC"
+    assert time.text_content() == "1 Mar 2026 21:03:07"
+    context.close()
+
+
+def test_a_foreign_page_changes_nothing(chromium: Any, board: Any, serve: Any) -> None:
+    other = serve("other", files={
+        "other/other.py": """
+            from gway.web.page import PageMaker
+            PAGES = PageMaker(__file__)
+            def view_trap(url: str): return PAGES("trap", url=url)
+        """,
+        "other/views/trap.html": '<a href="{{url}}">go</a>',
+    })  # fmt: skip
+    context = chromium.new_context(bypass_csp=True)
+    tab = context.new_page()
+    tab.goto(f"{board.url}/board/board")  # a session of the reader's own exists
+    tab.goto(f"{other.url.replace('127.0.0.1', 'localhost')}/other/trap?url=x")
+    tab.evaluate(
+        """url => { const form = document.createElement("form"); form.method = "post";
+        form.action = url; document.body.append(form); form.submit() }""",
+        f"{board.url}/board/order?item=stolen",
+    )
+    tab.get_by_text("403 Forbidden").or_(tab.get_by_text("401 Unauthorized")).wait_for()
+    assert "stolen" not in tab.request.get(f"{board.url}/board/board.json").text()
+    context.close()
