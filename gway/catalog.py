@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from gway.resolver import Gateway
 
 
-def listed_projects() -> Iterator[tuple[Place, str, list[str]]]:
-    """Give each project that has functions: where it is, its summary, their names."""
+def listed_projects() -> Iterator[tuple[Place, str]]:
+    """Give each project that has functions, and its summary."""
     for place in mount().projects():
         source = scan(place)
         if source.has_verbs:
-            yield place, source.summary, source.functions
+            yield place, source.summary
 
 
 def declare_all(gateway: Gateway) -> list[tuple[str, Exception]]:

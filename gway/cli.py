@@ -85,7 +85,7 @@ def _run_words(front: Front, root: str) -> int:
     from gway import resolver
     from gway.logs import Logs
     from gway.runner import Runner
-    from gway.shutdown import close, install_signals
+    from gway.shutdown import close, signals
 
     gateway = resolver.Gateway(root)
     if front.settings:
@@ -95,10 +95,9 @@ def _run_words(front: Front, root: str) -> int:
         for name, value in front.settings:
             gateway.settings.override(name, value)
     code = FAILED
-    with resolver.use(gateway):
-        gateway.service(Logs).show_on_stderr(front.debug)
-        install_signals()
+    with resolver.use(gateway), signals():
         try:
+            gateway.service(Logs).show_on_stderr(front.debug)
             code = Runner(gateway, front).run(front.words)
             _stay(gateway)
         except KeyboardInterrupt:

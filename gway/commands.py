@@ -55,10 +55,9 @@ class Commands:
             {
                 "project": place.name,
                 "summary": summary,
-                "functions": len(functions),
                 "file": _short(place.file),
             }
-            for place, summary, functions in listed_projects()
+            for place, summary in listed_projects()
         ]
 
     def settings(self) -> list[dict[str, Any]]:

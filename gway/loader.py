@@ -103,8 +103,11 @@ class Mount:
             self._roots = find_roots(find_root(None, os.environ, os.getcwd()), os.environ)
         return self._roots
 
-    def set_roots(self, roots: tuple[str, ...]) -> None:
-        """Search these folders from now on, and forget modules that they do not hold."""
+    def set_roots(self, roots: tuple[str, ...] | None) -> None:
+        """Search these folders from now on, and forget modules that they do not hold.
+
+        :param roots: None for those of the current folder
+        """
         if roots == self._roots:
             return
         before, self._roots = self._roots, roots

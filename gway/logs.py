@@ -154,6 +154,7 @@ class Logs:
         self._root = logging.getLogger()
         self._handlers: list[logging.Handler] = []
         self._writer: Writer | None = None
+        self._level = self._root.level
 
     def show_on_stderr(self, tracebacks: bool = False) -> None:
         """Show records of `LOG_STDERR_LEVEL` and above to the person in front."""
@@ -181,6 +182,7 @@ class Logs:
         for handler in self._handlers:
             self._root.removeHandler(handler)
         self._handlers.clear()
+        self._root.setLevel(self._level)
         if self._writer is not None:
             self._writer.close()
             self._writer = None

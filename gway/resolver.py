@@ -303,8 +303,7 @@ def install(gateway: Gateway | None) -> Gateway | None:
     """Make `gw` stand for another gateway; give the one before."""
     before: Gateway | None = _proxy.__dict__["_gateway"]
     _proxy.__dict__["_gateway"] = gateway
-    if gateway is not None:
-        mount().set_roots(gateway.roots)
+    mount().set_roots(gateway.roots if gateway is not None else None)
     return before
 
 

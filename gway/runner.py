@@ -14,7 +14,7 @@ from gway.marks import WEB_PREFIXES
 from gway.output import Format, show
 from gway.resolver import find_function, unknown_verb
 from gway.results import MISSING, noun_of
-from gway.sigils import Context, sigils_in, resolve
+from gway.sigils import Context, resolve, sigils_in
 from gway.signature import ArgumentError, Parsed, Signature, parse, read
 
 if TYPE_CHECKING:

@@ -5,19 +5,33 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from gway.errors import Terminated
 from gway.native import is_patched, original
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import FrameType
 
     from gway.resolver import Gateway
 
 
-def install_signals() -> None:
-    """Let Ctrl-C and SIGTERM arrive in the main flow as exceptions."""
+@contextmanager
+def signals() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM arrive in the main flow as exceptions, inside the block."""
+    set_handler = original("signal", "signal")
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        _install()
+        yield
+    finally:
+        for number, handler in before.items():
+            set_handler(number, handler)
+
+
+def _install() -> None:
     if not is_patched():
         signal.signal(signal.SIGTERM, _terminate)
         return
