@@ -108,6 +108,8 @@ def _write(key: str, fields: dict[str, str]) -> str:
 
 
 def _decode(text: str) -> str:
+    if "%" not in text:
+        return text
     try:
         return unquote(text, errors="strict")
     except UnicodeDecodeError:
