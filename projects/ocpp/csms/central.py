@@ -1,0 +1,452 @@
+"""The central system: all chargers of this process, and what they share."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections import deque
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from gway.errors import DecisionFailed, GwayError
+from gway.projects.ocpp.csms import readmodel
+from gway.projects.ocpp.csms.charger import PENDING, REJECTED, Charger, Registration
+from gway.projects.ocpp.csms.commands import Commands
+from gway.projects.ocpp.csms.door import Door
+from gway.projects.ocpp.csms.framelog import FrameLog
+from gway.projects.ocpp.csms.handlers import Handlers
+from gway.projects.ocpp.csms.ids import LocalIds
+from gway.projects.ocpp.csms.money import StorageGate
+from gway.projects.ocpp.csms.options import Options
+from gway.projects.ocpp.csms.runtime import GeventRuntime, Runtime
+from gway.projects.ocpp.csms.session import Session
+from gway.projects.ocpp.facts import (
+    ChargerMemory,
+    Link,
+    Purpose,
+    TagDecision,
+    TagStatus,
+    Transaction,
+)
+from gway.projects.ocpp.transactions.ledger import Ledger
+from gway.projects.ocpp.transactions.rules import Why, limit_concurrency
+from gway.projects.ocpp.transactions.words import Closing, Recall, StartWords
+from gway.web.sse import Events
+
+if TYPE_CHECKING:
+    from gway.resolver import Gateway
+    from gway.web.ws import Accept, Connection, Refuse, Upgrade
+
+log = logging.getLogger("ocpp.csms")
+
+Item = tuple[Session, bytes | None]
+TELL_SEEN_EVERY = timedelta(seconds=10)
+KEPT_AWAY = 10_000  # chargers that are not connected but stay in memory
+GOING_AWAY = 1001
+POLICY = 1008
+
+
+class Counters:
+    """What was counted since the start."""
+
+    __slots__ = (
+        "junk",
+        "long_ids",
+        "received",
+        "refused",
+        "repeated",
+        "replaced",
+        "sent",
+        "unsolicited",
+    )
+
+    def __init__(self) -> None:
+        self.received = self.sent = self.junk = self.refused = 0
+        self.repeated = self.replaced = self.long_ids = self.unsolicited = 0
+
+    def as_dict(self) -> dict[str, int]:
+        """Give all counts by name."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+class CentralSystem:
+    """Serves the chargers of one gateway.
+
+    It stores nothing: it tells facts and asks for decisions, and answers a money
+    message when those who keep it say that it is on disk.
+    """
+
+    def __init__(self, gateway: Gateway, runtime: Runtime[Item] | None = None) -> None:
+        self.gateway = gateway
+        self.plugins = gateway.plugins
+        self.emit = self.plugins.emit
+        self.tells = self.plugins.has
+        self.now = gateway.now
+        self.options = Options.read(gateway.settings)
+        self.runtime: Runtime[Item] = runtime or GeventRuntime(self.serve)
+        self.gate = StorageGate(self._store_ready, self.runtime.clock, self.options.store_retry_s)
+        self.chargers: dict[str, Charger] = {}
+        self.counters = Counters()
+        self.frames = FrameLog()
+        self.commands = Commands(self)
+        self.handlers = Handlers(self)
+        self.door = Door(self)
+        self.closing = False
+        self._events = gateway.service(Events)
+        self._link_ids = itertools.count(1)
+        self._local_ids: LocalIds | None = None
+        self._recall = Recall(self._recall_transaction, self._recall_start)
+        self._recalled_all = False
+
+    def close(self) -> None:
+        """Answer what is under way and close all connections."""
+        if self.closing:
+            return
+        self.closing = True
+        deadline = self.runtime.clock() + self.options.drain_s
+        pause = self.runtime.flag()
+        while self._under_way() and self.runtime.clock() < deadline:
+            pause.wait(0.01)
+        for charger in tuple(self.chargers.values()):
+            if charger.session is not None:
+                charger.session.connection.close(GOING_AWAY, "the central system stops")
+
+    def _under_way(self) -> bool:
+        return any(one.busy or one.settling or one.backlog for one in self.chargers.values())
+
+    # --- connections ----------------------------------------------------------
+
+    def connect(self, upgrade: Upgrade) -> Accept | Refuse:
+        """Answer a handshake."""
+        return self.door.answer(upgrade)
+
+    def charger(self, charger_id: str) -> Charger:
+        """Give a charger, with what the store remembers of it when it is new here."""
+        charger = self.chargers.get(charger_id)
+        if charger is None or charger.ledger is None:
+            memory: ChargerMemory | None = self._decide(
+                "ocpp_recall_charger", charger_id=charger_id
+            )
+            charger = self.chargers.get(charger_id)  # another handshake may have been faster
+            if charger is None:
+                charger = self.chargers[charger_id] = Charger(charger_id)
+            if charger.ledger is None:
+                charger.remember(memory)
+                held = memory.open_transactions if memory is not None else ()
+                charger.ledger = Ledger(charger_id, held, self._recall)
+        return charger
+
+    def ledger(self, charger: Charger) -> Ledger:
+        """Give the transactions of a charger; asks the store after a failure of it."""
+        ledger = charger.ledger
+        if ledger is None:
+            ledger = charger.ledger = self.charger(charger.charger_id).ledger
+        assert ledger is not None
+        return ledger
+
+    def opened(
+        self,
+        charger: Charger,
+        connection: Connection,
+        subprotocol: str,
+        registration: Registration,
+    ) -> None:
+        """Take over an open connection; it replaces the one that the charger had."""
+        at = self.now()
+        charger = self.chargers.setdefault(charger.charger_id, charger)
+        link = Link(
+            link_id=next(self._link_ids),
+            charger_id=charger.charger_id,
+            remote_addr=connection.remote_addr,
+            subprotocol=subprotocol,
+            connected_at=at,
+        )
+        session = Session(self, charger, connection, link)
+        connection.on_text = session.on_text
+        connection.on_close = session.on_close
+        if charger.ping_interval_s is not None:
+            connection.ping_interval_s = charger.ping_interval_s
+        # What an operator rejected stays so; an accepted charger may skip the Boot (SPEC-J 5.4).
+        if charger.registration != REJECTED and PENDING in (registration, charger.registration):
+            charger.registration = registration
+        old, charger.session = charger.session, session
+        charger.last_at = at
+        if old is not None:
+            self.counters.replaced += 1
+            old.connection.close(POLICY, "replaced")
+        self.door.refused.remove(charger.charger_id)
+        self.emit("ocpp_charger_connected", link=link, at=at)
+        self.commands.pump(charger)
+        self.changed(charger, "connected")
+
+    def left(self, session: Session) -> None:
+        """Clean up after a connection, whoever holds its charger's id now."""
+        charger = session.charger
+        code, reason = session.ended or (1006, "")
+        self.commands.connection_lost(session)
+        session.answers = None
+        at = self.now()
+        self.emit("ocpp_charger_disconnected", link=session.link, code=code, reason=reason, at=at)
+        self.changed(charger, "disconnected")
+        self.drop_stranger(charger.charger_id)
+        if charger.session is None and len(self.chargers) > KEPT_AWAY:
+            self._drop_away()
+
+    def drop_stranger(self, charger_id: str) -> None:
+        """Forget a charger that never said anything worth remembering."""
+        charger = self.chargers.get(charger_id)
+        if charger is not None and charger.session is None and not charger.spoke:
+            del self.chargers[charger_id]
+            self.frames.forget(charger_id)
+
+    def _drop_away(self) -> None:
+        for charger_id, charger in tuple(self.chargers.items()):
+            if charger.session is None and not charger.settling and not charger.busy:
+                del self.chargers[charger_id]
+                self.frames.forget(charger_id)
+                return
+
+    # --- work -----------------------------------------------------------------
+
+    def serve(self, item: Item) -> None:
+        """Serve a message, and what came for the same charger while that took its time."""
+        session, data = item
+        charger = session.charger
+        if charger.busy or charger.held:
+            if charger.backlog is None:
+                charger.backlog = deque()
+            charger.backlog.append(item)
+            return
+        charger.busy = True
+        try:
+            session.take(data)
+            if charger.backlog is not None:
+                self._drain(charger)
+        finally:
+            charger.busy = False
+
+    def _drain(self, charger: Charger) -> None:
+        backlog = charger.backlog
+        while backlog and not charger.held:
+            session, data = backlog.popleft()
+            try:
+                session.take(data)
+            except Exception:
+                log.exception("%s: a message could not be served", charger.charger_id)
+        if not backlog:
+            charger.backlog = None
+
+    def release(self, charger: Charger) -> None:
+        """Serve a charger again whose money message was held; callable from the loop."""
+        charger.held -= 1
+        if not charger.held and charger.backlog:
+            self.runtime.spawn(partial(self._resume, charger))
+
+    def _resume(self, charger: Charger) -> None:
+        if not charger.busy:
+            charger.busy = True
+            try:
+                self._drain(charger)
+            finally:
+                charger.busy = False
+
+    # --- decisions ------------------------------------------------------------
+
+    def _decide(self, name: str, **question: Any) -> Any:
+        return self.plugins.decide(name, **question)
+
+    def _store_ready(self) -> bool | None:
+        try:
+            ready: bool | None = self._decide("ocpp_store_ready")
+        except DecisionFailed:
+            return False
+        return ready
+
+    def judge(self, charger: Charger, id_tag: str, purpose: Purpose, at: datetime) -> TagDecision:
+        """Ask what a tag may do; a plugin that fails refuses it."""
+        decision = self._ask_about(charger, id_tag, purpose, at)
+        self._tell_judged(charger, id_tag, purpose, decision, at)
+        return decision
+
+    def judge_start(
+        self, charger: Charger, connector_id: int, id_tag: str, at: datetime
+    ) -> TagDecision:
+        """Ask whether a tag may start here, and count what it has open elsewhere."""
+        decision = self._ask_about(charger, id_tag, Purpose.START, at)
+        if decision.status is TagStatus.ACCEPTED and decision.concurrent_limit is not None:
+            stored = self._decide("ocpp_open_transactions", id_tag=id_tag, charger_id=None) or ()
+            # From here to the ledger nothing may block: two starts must not both be the first.
+            others = {one.transaction_id: one for one in stored if not self._knows_better(one)}
+            others |= {one.transaction_id: one for one in self._open_here(id_tag)}
+            decision = limit_concurrency(
+                decision, others.values(), charger.charger_id, connector_id
+            )
+        self._tell_judged(charger, id_tag, Purpose.START, decision, at)
+        return decision
+
+    def _ask_about(
+        self, charger: Charger, id_tag: str, purpose: Purpose, at: datetime
+    ) -> TagDecision:
+        try:
+            decision: TagDecision | None = self._decide(
+                "ocpp_authorize",
+                charger_id=charger.charger_id,
+                id_tag=id_tag,
+                purpose=purpose,
+                at=at,
+            )
+        except DecisionFailed as error:
+            return TagDecision(TagStatus.INVALID, reason=error.message, source="failure")
+        return decision or TagDecision(
+            TagStatus.ACCEPTED, reason="nobody decides about tags", source="policy"
+        )
+
+    def _tell_judged(
+        self,
+        charger: Charger,
+        id_tag: str,
+        purpose: Purpose,
+        decision: TagDecision,
+        at: datetime,
+    ) -> None:
+        self.emit(
+            "ocpp_tag_judged",
+            charger_id=charger.charger_id,
+            id_tag=id_tag,
+            purpose=purpose,
+            decision=decision,
+            at=at,
+        )
+
+    def _knows_better(self, stored: Transaction) -> bool:
+        """Tell whether a transaction's charger is here, so that the store may be behind."""
+        charger = self.chargers.get(stored.charger_id)
+        return charger is not None and charger.ledger is not None
+
+    def _open_here(self, id_tag: str) -> list[Transaction]:
+        wanted = id_tag.casefold()
+        return [
+            transaction
+            for charger in self.chargers.values()
+            if charger.ledger
+            for transaction in charger.ledger
+            if transaction.id_tag.casefold() == wanted
+        ]
+
+    def next_transaction_id(self, charger: Charger) -> int:
+        """Give a transaction id that no other transaction ever had."""
+        given: int | None = self._decide("ocpp_next_transaction_id", charger_id=charger.charger_id)
+        if given is not None:
+            return given
+        if self._local_ids is None:
+            file = self.gateway.workspace.work("ocpp", "transaction-ids.txt")
+            self._local_ids = LocalIds(file)
+        return self._local_ids.take()
+
+    def _recall_transaction(self, transaction_id: int) -> Transaction | None:
+        found: Transaction | None = self._decide(
+            "ocpp_recall_transaction", transaction_id=transaction_id
+        )
+        return found
+
+    def _recall_start(self, charger_id: str, words: StartWords) -> Transaction | None:
+        found: Transaction | None = self._decide(
+            "ocpp_recall_start",
+            charger_id=charger_id,
+            connector_id=words.connector_id,
+            id_tag=words.id_tag,
+            meter_start_wh=words.meter_start_wh,
+            start_time_raw=words.time_raw,
+        )
+        return found
+
+    # --- facts ----------------------------------------------------------------
+
+    def seen(self, charger: Charger, time: datetime | None, at: datetime) -> None:
+        """Tell now and then that a charger spoke."""
+        told_at = charger.told_at
+        if told_at is None or at - told_at >= TELL_SEEN_EVERY:
+            charger.told_at = at
+            self.emit("ocpp_charger_seen", charger_id=charger.charger_id, charger_time=time, at=at)
+
+    def tell_closed(self, closing: Closing, at: datetime) -> None:
+        """Tell that a transaction was closed without its charger's word."""
+        self.emit(
+            "ocpp_transaction_closed", transaction=closing.transaction, why=str(closing.why), at=at
+        )
+
+    def changed(self, charger: Charger, what: str) -> None:
+        """Let pages that show this charger know."""
+        events = self._events
+        if events.listens("ocpp"):
+            events.publish("ocpp", {"charger_id": charger.charger_id, "what": what})
+        topic = "ocpp:" + charger.charger_id
+        if events.listens(topic):
+            events.publish(topic, {"charger_id": charger.charger_id, "what": what})
+
+    # --- what operators see and do --------------------------------------------
+
+    def list_chargers(
+        self, *, status: str | None = None, faulted: bool = False
+    ) -> list[dict[str, Any]]:
+        """List all known chargers, those with faults first."""
+        return readmodel.list_chargers(self, status=status, faulted=faulted)
+
+    def snapshot(self, charger_id: str) -> dict[str, Any]:
+        """Say everything about one charger; an error names one that is not known."""
+        return readmodel.snapshot(self, self.known(charger_id))
+
+    def known(self, charger_id: str) -> Charger:
+        """Give a charger that is known here or to the store; an error names it."""
+        charger = self.chargers.get(charger_id)
+        if charger is not None:
+            return charger
+        self.recall_all()
+        if charger_id not in self.chargers:
+            raise GwayError(f"there is no charger {charger_id!r}", "see `gway ocpp.csms chargers`")
+        return self.charger(charger_id)
+
+    def recall_all(self) -> None:
+        """Bring the chargers that the store knows into the list, once."""
+        if self._recalled_all:
+            return
+        memories: list[ChargerMemory] = self._decide("ocpp_recall_chargers", limit=KEPT_AWAY) or []
+        self._recalled_all = True
+        for memory in memories:
+            if memory.charger_id not in self.chargers:
+                charger = self.chargers[memory.charger_id] = Charger(memory.charger_id)
+                charger.remember(memory)
+                charger.ledger = Ledger(memory.charger_id, memory.open_transactions, self._recall)
+
+    def close_transactions(self, charger_id: str) -> list[Transaction]:
+        """Close the open transactions of a charger, as an operator who knows better."""
+        charger = self.known(charger_id)
+        at = self.now()
+        closings = self.ledger(charger).close_open(at, Why.OPERATOR)
+        for closing in closings:
+            self.tell_closed(closing, at)
+        if closings:
+            self.changed(charger, "transactions closed")
+        return [closing.transaction for closing in closings]
+
+    def register(self, charger_id: str, registration: Registration) -> Charger:
+        """Accept or reject a charger; it is told at its next Boot."""
+        charger = self.chargers.get(charger_id) or self.charger(charger_id)
+        charger.registration = registration
+        charger.spoke = True
+        self.door.refused.remove(charger_id)
+        self.emit(
+            "ocpp_registration_changed",
+            charger_id=charger_id,
+            registration=registration,
+            at=self.now(),
+        )
+        self.changed(charger, "registration")
+        return charger
+
+    def configure(self, **changes: Any) -> None:
+        """Set options from now on."""
+        self.options = msgspec.structs.replace(self.options, **changes)

@@ -1,0 +1,151 @@
+"""What the central system knows of one charger, connected or not."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, Literal
+
+from gway.projects.ocpp.facts import Boot, ChargerMemory, Command, ConnectorStatus
+from gway.projects.ocpp.transactions.ledger import Ledger
+from gway.projects.ocpp.transactions.rules import is_historical
+
+if TYPE_CHECKING:
+    from gway.projects.ocpp.csms.session import Session
+
+_NO_CONNECTORS: Mapping[int, ConnectorStatus] = MappingProxyType({})
+
+Registration = Literal["Accepted", "Pending", "Rejected"]
+ACCEPTED: Final = "Accepted"
+PENDING: Final = "Pending"
+REJECTED: Final = "Rejected"
+REGISTRATIONS: Mapping[str, Registration] = MappingProxyType(
+    {"Accepted": ACCEPTED, "Pending": PENDING, "Rejected": REJECTED}
+)
+
+
+class Charger:
+    """One charger. What an idle one does not need is None, so that thousands are cheap.
+
+    `busy` is set while a greenlet serves it and `held` while one of its money
+    messages is tried again: in both cases what comes waits in `backlog`, so its
+    messages are handled one after the other, whichever connection they came by.
+    """
+
+    __slots__ = (
+        "backlog",
+        "boot",
+        "busy",
+        "call_timeout_s",
+        "charger_id",
+        "clocked_at",
+        "connectors",
+        "drift_s",
+        "expecting",
+        "held",
+        "history",
+        "jobs",
+        "last_action",
+        "last_at",
+        "ledger",
+        "max_keys",
+        "ping_interval_s",
+        "queue",
+        "registration",
+        "session",
+        "settling",
+        "spoke",
+        "told_at",
+        "waiting",
+    )
+
+    def __init__(self, charger_id: str) -> None:
+        self.charger_id = charger_id
+        self.registration: Registration | None = None
+        self.boot: Boot | None = None
+        self.connectors: Mapping[int, ConnectorStatus] = _NO_CONNECTORS
+        self.ledger: Ledger | None = None
+        self.session: Session | None = None
+        self.last_at: datetime | None = None
+        self.last_action = ""
+        self.drift_s: float | None = None
+        self.clocked_at: datetime | None = None
+        self.told_at: datetime | None = None
+        self.spoke = False
+        self.busy = False
+        self.held = 0
+        self.backlog: deque[tuple[Session, bytes | None]] | None = None
+        self.settling = 0
+        self.waiting: list[Callable[[], None]] | None = None
+        self.queue: deque[tuple[Command, bytes]] | None = None
+        self.expecting: list[Command] | None = None
+        self.history: deque[Command] | None = None
+        self.jobs: dict[str, str] | None = None
+        self.max_keys: int | None = None
+        self.call_timeout_s: float | None = None
+        self.ping_interval_s: float | None = None
+
+    def __repr__(self) -> str:
+        return f"<Charger {self.charger_id}, {'connected' if self.connected else 'away'}>"
+
+    @property
+    def connected(self) -> bool:
+        """Whether it has a connection that is open."""
+        return self.session is not None and self.session.connection.open
+
+    def remember(self, memory: ChargerMemory | None) -> None:
+        """Take over what the store knows, where nothing newer is known."""
+        if memory is None:
+            return
+        self.registration = self.registration or REGISTRATIONS.get(memory.registration)
+        self.boot = self.boot or memory.boot
+        self.last_at = self.last_at or memory.last_seen_at
+        self.spoke = True
+        if not self.connectors and memory.connectors:
+            self.connectors = {one.connector_id: one for one in memory.connectors}
+
+    def set_connector(self, status: ConnectorStatus) -> ConnectorStatus | None:
+        """Keep a connector's status and give the one before."""
+        before = self.connectors.get(status.connector_id)
+        if not isinstance(self.connectors, dict):
+            self.connectors = {}
+        self.connectors[status.connector_id] = status
+        return before
+
+    def hear_clock(self, time: datetime | None, at: datetime) -> None:
+        """Compare the charger's clock with ours, by messages that were not queued."""
+        if time is not None and not is_historical(time, at):
+            self.drift_s = round((at - time).total_seconds(), 3)
+            self.clocked_at = at
+
+    @property
+    def status(self) -> str:
+        """One word for the whole charger."""
+        if not self.connected:
+            return "Offline"
+        if self.registration == PENDING or self.registration == REJECTED:
+            return self.registration
+        statuses = [one.status for key, one in sorted(self.connectors.items()) if key]
+        for word in ("Faulted", "Charging"):
+            if word in statuses:
+                return word
+        if self.ledger:
+            return "Charging"
+        whole = self.connectors.get(0)
+        if whole is not None and (whole.status != "Available" or not statuses):
+            return whole.status
+        busy = [status for status in statuses if status != "Available"]
+        if statuses:
+            return busy[0] if busy else "Available"
+        return "Connected"
+
+    @property
+    def faults(self) -> list[ConnectorStatus]:
+        """The connectors that report a fault now."""
+        return [
+            one
+            for _, one in sorted(self.connectors.items())
+            if one.status == "Faulted" or one.error_code not in ("", "NoError")
+        ]

@@ -1,0 +1,306 @@
+"""The central system: chargers connect to it, operators watch and command them.
+
+Chargers reach it at ws://HOST:WS_PORT/ocpp/csms/CHARGER_ID with OCPP 1.6-J.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from gway import access, gw, hookimpl, live
+from gway.hookspecs import HealthCheck
+from gway.projects.ocpp.csms.options import SETTINGS as SETTINGS
+from gway.projects.ocpp.csms.options import Unknown
+from gway.projects.ocpp.csms.orders import (
+    api_change_availability,
+    api_change_configuration,
+    api_get_configuration,
+    api_remote_start,
+    api_remote_stop,
+    api_reset,
+    api_send,
+    api_trigger_message,
+    api_unlock_connector,
+    change_availability,
+    change_configuration,
+    get_configuration,
+    remote_start,
+    remote_stop,
+    reset,
+    send,
+    trigger_message,
+    unlock_connector,
+)
+
+if TYPE_CHECKING:
+    from gway.projects.ocpp.csms.central import CentralSystem
+    from gway.web.ws import Accept, Refuse, Upgrade
+
+__all__ = [
+    "api_approve",
+    "api_change_availability",
+    "api_change_configuration",
+    "api_charger",
+    "api_chargers",
+    "api_close_transactions",
+    "api_commands",
+    "api_counters",
+    "api_get_configuration",
+    "api_refused",
+    "api_remote_start",
+    "api_remote_stop",
+    "api_reset",
+    "api_send",
+    "api_trigger_message",
+    "api_tune",
+    "api_unlock_connector",
+    "approve",
+    "change_availability",
+    "change_configuration",
+    "charger",
+    "chargers",
+    "close_transactions",
+    "commands",
+    "counters",
+    "get_configuration",
+    "refused",
+    "remote_start",
+    "remote_stop",
+    "reset",
+    "send",
+    "setup_app",
+    "trigger_message",
+    "tune",
+    "unlock_connector",
+    "ws_connect",
+]
+
+Row = dict[str, Any]
+Registration = Literal["Accepted", "Pending", "Rejected"]
+
+
+def _central() -> CentralSystem:
+    from gway.projects.ocpp.csms.central import CentralSystem
+
+    return gw.service(CentralSystem)
+
+
+# --- serving -----------------------------------------------------------------
+
+
+def setup_app(
+    *,
+    allow: Path | None = None,
+    unknown: Unknown | None = None,
+    lenient_subprotocol: bool | None = None,
+    call_timeout_s: float | None = None,
+    heartbeat_s: int | None = None,
+    store: bool = True,
+) -> None:
+    """Prepare the central system: storage, tags, and what becomes of unknown chargers.
+
+    :param allow: RFID allow list, a .cdv file
+    :param unknown: auto accepts unknown chargers on this machine and lets others wait for
+        approval; accept, pending and reject do the same with all
+    :param lenient_subprotocol: let chargers in that offer no subprotocol
+    :param call_timeout_s: how long a charger may take to answer a command
+    :param heartbeat_s: heartbeat interval that chargers are told
+    :param store: keep transactions with ocpp.data
+    """
+    gw.load("ocpp.csms")
+    if store:
+        gw.load("ocpp.data")
+    gw.load("ocpp.rfid")
+    if allow is not None:
+        gw.ocpp.rfid.configure(allow=allow)
+    given = {
+        "unknown": unknown,
+        "lenient_subprotocol": lenient_subprotocol,
+        "call_timeout_s": call_timeout_s,
+        "heartbeat_s": heartbeat_s,
+    }
+    _central().configure(**{name: value for name, value in given.items() if value is not None})
+
+
+def ws_connect(upgrade: Upgrade) -> Accept | Refuse:
+    """Let a charger in, or refuse it before the upgrade."""
+    return _central().connect(upgrade)
+
+
+@hookimpl
+def gway_server_stopping(at: datetime) -> None:
+    from gway.projects.ocpp.csms.central import CentralSystem
+
+    if gw.has_service(CentralSystem):
+        _central().close()
+
+
+@hookimpl
+def gway_health() -> list[HealthCheck]:
+    from gway.projects.ocpp.csms.central import CentralSystem
+
+    if not gw.has_service(CentralSystem):
+        return []
+    gate = _central().gate
+    return [HealthCheck("ocpp.storage", not gate.closed, gate.reason)]
+
+
+@hookimpl
+def gway_register_metrics(registry: Any) -> None:
+    from gway.projects.ocpp.csms.measures import Measures
+
+    registry.register(Measures(gw))
+
+
+# --- looking -----------------------------------------------------------------
+
+
+@live
+def chargers(*, status: str | None = None, faulted: bool = False) -> list[Row]:
+    """List the known chargers, those with faults first.
+
+    :param status: only chargers with this status, or with a connector in it
+    :param faulted: only chargers with a fault
+    """
+    return _central().list_chargers(status=status, faulted=faulted)
+
+
+def api_chargers(*, status: str | None = None, faulted: bool = False) -> list[Row]:
+    """List the known chargers, those with faults first.
+
+    :param status: only chargers with this status, or with a connector in it
+    :param faulted: only chargers with a fault
+    """
+    return chargers(status=status, faulted=faulted)
+
+
+@live
+def charger(charger_id: str) -> Row:
+    """Show one charger: connectors, transactions, commands, last frames.
+
+    :param charger_id: as in its address
+    """
+    return _central().snapshot(charger_id)
+
+
+def api_charger(charger_id: str) -> Row:
+    """Show one charger: connectors, transactions, commands, last frames.
+
+    :param charger_id: as in its address
+    """
+    return charger(charger_id)
+
+
+@live
+def commands(charger_id: str) -> list[Row]:
+    """List the latest commands to a charger, with answers and effects.
+
+    :param charger_id: as in its address
+    """
+    rows: list[Row] = _central().snapshot(charger_id)["commands"]
+    return rows
+
+
+def api_commands(charger_id: str) -> list[Row]:
+    """List the latest commands to a charger, with answers and effects.
+
+    :param charger_id: as in its address
+    """
+    return commands(charger_id)
+
+
+@live
+def refused() -> list[Row]:
+    """List the chargers that were turned away, the latest first; see `approve`."""
+    return [msgspec.structs.asdict(row) for row in _central().door.refused.rows()]
+
+
+def api_refused() -> list[Row]:
+    """List the chargers that were turned away, the latest first."""
+    return refused()
+
+
+@live
+def counters() -> Row:
+    """Show what was counted since the start: messages, junk, refusals, repetitions."""
+    return _central().counters.as_dict()
+
+
+def api_counters() -> Row:
+    """Show what was counted since the start: messages, junk, refusals, repetitions."""
+    return counters()
+
+
+# --- deciding ----------------------------------------------------------------
+
+
+@live
+def close_transactions(charger_id: str) -> list[Row]:
+    """Close the open transactions of a charger with the best register seen.
+
+    A stop that the charger still sends corrects them.
+
+    :param charger_id: as in its address
+    """
+    from gway.projects.ocpp.csms.readmodel import transaction_row
+
+    central = _central()
+    now = central.now()
+    return [transaction_row(one, now) for one in central.close_transactions(charger_id)]
+
+
+@access(role="operator", method="POST")
+def api_close_transactions(charger_id: str) -> list[Row]:
+    """Close the open transactions of a charger with the best register seen."""
+    return close_transactions(charger_id)
+
+
+@live
+def approve(charger_id: str, *, registration: Registration = "Accepted") -> Row:
+    """Accept a charger that waits for approval; it learns so at its next Boot.
+
+    :param charger_id: as in its address
+    :param registration: Accepted, or Pending or Rejected to take it back
+    """
+    central = _central()
+    central.register(charger_id, registration)
+    return central.snapshot(charger_id)
+
+
+@access(role="operator", method="POST")
+def api_approve(charger_id: str, *, registration: Registration = "Accepted") -> Row:
+    """Accept a charger that waits for approval; it learns so at its next Boot."""
+    return approve(charger_id, registration=registration)
+
+
+@live
+def tune(
+    charger_id: str, *, call_timeout_s: float | None = None, ping_interval_s: float | None = None
+) -> Row:
+    """Set time limits of one charger, until the server restarts.
+
+    :param charger_id: as in its address
+    :param call_timeout_s: how long it may take to answer a command
+    :param ping_interval_s: time between pings of its connection; 0 sends none
+    """
+    central = _central()
+    known = central.known(charger_id)
+    if call_timeout_s is not None:
+        known.call_timeout_s = call_timeout_s
+    if ping_interval_s is not None:
+        known.ping_interval_s = ping_interval_s
+        if known.session is not None:
+            known.session.connection.ping_interval_s = ping_interval_s
+    return central.snapshot(charger_id)
+
+
+@access(role="operator", method="POST")
+def api_tune(
+    charger_id: str, *, call_timeout_s: float | None = None, ping_interval_s: float | None = None
+) -> Row:
+    """Set time limits of one charger, until the server restarts."""
+    return tune(charger_id, call_timeout_s=call_timeout_s, ping_interval_s=ping_interval_s)

@@ -1,0 +1,153 @@
+"""Opens connections, or says why not: the handshake from its first check to its last."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from gway.errors import DecisionFailed
+from gway.projects.ocpp.csms.admission import (
+    SUBPROTOCOL,
+    BadCredentials,
+    BadId,
+    Failures,
+    Refused,
+    RefusedList,
+    charger_id_of,
+    parse_basic,
+)
+from gway.projects.ocpp.csms.charger import ACCEPTED, PENDING, Charger, Registration
+from gway.projects.ocpp.facts import Admission, Knock, Verdict
+from gway.web.ws import Accept, Refuse, Upgrade
+
+if TYPE_CHECKING:
+    from gway.projects.ocpp.csms.central import CentralSystem
+    from gway.web.ws import Connection
+
+log = logging.getLogger("ocpp.csms")
+
+PROBE_S = 5.0
+CHALLENGE = (("WWW-Authenticate", 'Basic realm="OCPP", charset="UTF-8"'),)
+RETRY = (("Retry-After", "10"),)
+
+
+class Door:
+    """Decides about every handshake; runs in its greenlet and may block there."""
+
+    def __init__(self, central: CentralSystem) -> None:
+        self._central = central
+        self.failures = Failures(central.runtime.clock)
+        self.refused = RefusedList()
+
+    def answer(self, upgrade: Upgrade) -> Accept | Refuse:
+        """Let a charger in, or refuse it with an HTTP status."""
+        central = self._central
+        if central.closing or not central.gate.lets_in():
+            return Refuse(503, "the central system takes no connections now", RETRY)
+        try:
+            charger_id = charger_id_of(upgrade.rest)
+        except BadId as why:
+            return Refuse(400, str(why))
+        knock = Knock(charger_id=charger_id, remote_addr=upgrade.remote_addr, tls=upgrade.tls)
+        subprotocol = SUBPROTOCOL if SUBPROTOCOL in upgrade.offered else None
+        lenient = central.options.lenient_subprotocol and not upgrade.offered
+        if subprotocol is None and not lenient:
+            return self._refuse(knock, 400, f"the subprotocol {SUBPROTOCOL} has to be offered")
+        keys = (f"address {upgrade.remote_addr}", f"id {charger_id}")
+        if self.failures.blocks(*keys):
+            return Refuse(429, "too many failed logins", (("Retry-After", "60"),))
+        try:
+            credentials = parse_basic(upgrade.headers.get("authorization"))
+            if credentials is not None and credentials[0] != charger_id:
+                raise BadCredentials("the user name is not the charger id")
+        except BadCredentials as why:
+            self.failures.add(*keys)
+            return self._refuse(knock, 401, str(why))
+        if credentials is not None:
+            knock = Knock(
+                charger_id=charger_id,
+                remote_addr=upgrade.remote_addr,
+                user=credentials[0],
+                password=credentials[1],
+                tls=upgrade.tls,
+            )
+        return self._decide(knock, subprotocol, keys)
+
+    def _decide(
+        self, knock: Knock, subprotocol: str | None, keys: tuple[str, ...]
+    ) -> Accept | Refuse:
+        central = self._central
+        try:
+            admission: Admission | None = central.plugins.decide(
+                "ocpp_admit", knock=knock, at=central.now()
+            )
+            charger = central.charger(knock.charger_id)
+        except DecisionFailed as error:
+            log.warning("%s was refused: %s", knock.charger_id, error)
+            return Refuse(503, "the central system cannot decide now", RETRY)
+        if admission is None:
+            admission = self._by_policy(charger, knock)
+        if admission.verdict is Verdict.REJECT:
+            if admission.status == 401:
+                self.failures.add(*keys)
+            return self._refuse(knock, admission.status, admission.reason or "not known here")
+        if not admission.authenticated and self._old_one_lives(charger):
+            return self._refuse(knock, 403, "this charger is connected already")
+        accepted = admission.verdict is Verdict.ACCEPT
+        registration: Registration = ACCEPTED if accepted else PENDING
+
+        def on_open(connection: Connection) -> None:
+            central.opened(charger, connection, subprotocol or "", registration)
+
+        return Accept(subprotocol, on_open)
+
+    def _by_policy(self, charger: Charger, knock: Knock) -> Admission:
+        """Judge a charger about which no plugin has an opinion."""
+        if charger.registration == ACCEPTED:
+            return Admission(verdict=Verdict.ACCEPT)
+        policy = self._central.options.unknown
+        if policy == "auto":
+            policy = "accept" if is_loopback(knock.remote_addr) else "pending"
+        if policy == "accept":
+            return Admission(verdict=Verdict.ACCEPT)
+        if policy == "pending":
+            return Admission(verdict=Verdict.PENDING)
+        return Admission(verdict=Verdict.REJECT, status=404, reason="not known here")
+
+    def _old_one_lives(self, charger: Charger) -> bool:
+        """Ask a connected charger whether it still is, so that nobody takes its place."""
+        session = charger.session
+        if session is None or not session.connection.open:
+            return False
+        flag = self._central.runtime.flag()
+        alive: list[bool] = []
+
+        def done(answered: bool) -> None:
+            alive.append(answered)
+            flag.set()
+
+        session.connection.probe(PROBE_S, done)
+        flag.wait(PROBE_S + 1)
+        return alive == [True]
+
+    def _refuse(self, knock: Knock, status: int, reason: str) -> Refuse:
+        central = self._central
+        at = central.now()
+        self.refused.add(
+            Refused(
+                charger_id=knock.charger_id,
+                remote_addr=knock.remote_addr,
+                status=status,
+                reason=reason,
+                at=at,
+            )
+        )
+        central.drop_stranger(knock.charger_id)
+        shown = Knock(charger_id=knock.charger_id, remote_addr=knock.remote_addr, tls=knock.tls)
+        central.emit("ocpp_charger_refused", knock=shown, status=status, reason=reason, at=at)
+        return Refuse(status, reason, CHALLENGE if status == 401 else ())
+
+
+def is_loopback(address: str) -> bool:
+    """Tell whether a connection comes from this machine."""
+    return address.startswith("127.") or address in ("::1", "::ffff:127.0.0.1", "localhost")

@@ -1,0 +1,86 @@
+"""The live log: the last frames of all chargers, and more of those that are watched."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from datetime import datetime
+from typing import NamedTuple
+
+from gway.projects.ocpp.facts import Direction
+from gway.projects.ocpp.messages.messages import Call, CallError, CallResult, parse_frame
+
+SHARED = 1_000
+PER_CHARGER = 60
+WATCHED = 200
+SHOWN_BYTES = 2_048
+
+
+class Entry(NamedTuple):
+    """One frame, cut to what a page shows."""
+
+    charger_id: str
+    direction: Direction
+    at: datetime
+    data: bytes
+
+
+class FrameLog:
+    """Keeps references to frames in bounded rings.
+
+    A charger that nobody looks at has no ring of its own: thousands of them share
+    one. The first look at a charger gives it one, filled from the shared ring.
+    """
+
+    __slots__ = ("_rings", "_shared")
+
+    def __init__(self) -> None:
+        self._shared: deque[Entry] = deque(maxlen=SHARED)
+        self._rings: OrderedDict[str, deque[Entry]] = OrderedDict()
+
+    def add(self, charger_id: str, direction: Direction, at: datetime, data: bytes) -> None:
+        """Note a frame."""
+        entry = Entry(
+            charger_id, direction, at, data if len(data) <= SHOWN_BYTES else data[:SHOWN_BYTES]
+        )
+        self._shared.append(entry)
+        if self._rings:
+            ring = self._rings.get(charger_id)
+            if ring is not None:
+                ring.append(entry)
+
+    def of(self, charger_id: str) -> tuple[Entry, ...]:
+        """Give the last frames of a charger, oldest first, and watch it from now on."""
+        ring = self._rings.get(charger_id)
+        if ring is None:
+            held = (entry for entry in tuple(self._shared) if entry.charger_id == charger_id)
+            ring = self._rings[charger_id] = deque(held, maxlen=PER_CHARGER)
+            if len(self._rings) > WATCHED:
+                self._rings.popitem(last=False)
+        self._rings.move_to_end(charger_id)
+        return tuple(ring)
+
+    def forget(self, charger_id: str) -> None:
+        """Drop the ring of a charger."""
+        self._rings.pop(charger_id, None)
+
+
+def describe(entry: Entry) -> dict[str, object]:
+    """Make a row of a frame for pages and the API."""
+    text = entry.data.decode("utf-8", "replace")
+    row: dict[str, object] = {
+        "at": entry.at,
+        "direction": entry.direction,
+        "kind": "junk",
+        "message_id": "",
+        "action": "",
+        "text": text,
+        "cut": len(entry.data) >= SHOWN_BYTES,
+    }
+    frame = parse_frame(entry.data)
+    if isinstance(frame, Call):
+        row |= {"kind": "call", "message_id": frame.message_id, "action": frame.action}
+    elif isinstance(frame, CallResult):
+        row |= {"kind": "result", "message_id": frame.message_id}
+    elif isinstance(frame, CallError):
+        row |= {"kind": "error", "message_id": frame.message_id, "action": frame.code}
+    return row
