@@ -19,7 +19,12 @@ def alive() -> Reply:
 
 def ready(gw: Gateway) -> Reply:
     """Answer `/readyz`: every part is asked; one that is not well makes it 503."""
+    failures = gw.plugins.failures
+    failed_before = failures["gway_health"]
     checks: list[HealthCheck] = list(chain.from_iterable(gw.plugins.collect("gway_health")))
-    well = all(check.ok for check in checks) and not gw.closed
+    silent = failures["gway_health"] - failed_before  # parts that raised instead of answering
+    well = all(check.ok for check in checks) and not silent and not gw.closed
     parts = {check.name: "ok" if check.ok else "failed" for check in checks}
+    if silent:
+        parts["unanswered"] = "failed"
     return json_reply({"status": "ok" if well else "failed", "checks": parts}, 200 if well else 503)

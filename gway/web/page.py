@@ -209,6 +209,14 @@ def _columns(rows: Iterable[Row]) -> list[str]:
 
 def _cell(value: Any) -> str:
     text = formats.plain(value)
-    if isinstance(value, str) and text.startswith(_FORMULA_STARTS):
+    if isinstance(value, str) and text.startswith(_FORMULA_STARTS) and not _is_number(text):
         return "'" + text
     return text
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -61,7 +61,9 @@ BOARD = {
           <input name="item" id="item"><button id="send">Order</button>
         </form>
         <div id="outcome"></div>
-        <form gw-form="change" gw-target="#part" id="filter"><input name="q" id="q" value="{{q}}"></form>
+        <form gw-form="change" gw-target="#part" id="filter">
+          <input name="q" id="q" value="{{q}}">
+        </form>
         <button id="ask" gw-click="hint" gw-params="word=clicked" gw-target="#answer">Ask</button>
         <p id="answer"></p>
         <div id="late" gw-render="hint" gw-params="word=loaded" gw-on-load></div>
@@ -70,7 +72,8 @@ BOARD = {
         </section>
     """,
     "board/views/part.html": """
-        <p>asked <b id="n">{{n}}</b> times, <time id="at" datetime="{{iso(at)}}">{{utc(at)}}</time></p>
+        <p>asked <b id="n">{{n}}</b> times</p>
+        <time id="at" datetime="{{iso(at)}}">{{utc(at)}}</time>
         <details id="panel"><summary>Panel</summary><p>inside {{n}}</p></details>
         <input id="typed" name="typed" value=""><input type="checkbox" id="tick">
         <select id="choice"><option>a</option><option>b</option></select>
