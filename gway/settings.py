@@ -124,14 +124,15 @@ class Settings:
     def _convert(self, setting: Setting, text: str, source: str) -> Any:
         if setting.kind is str:
             return text
-        from gway.conversion import convert
+        from gway.conversion import convert, describe
 
         try:
             return convert(text, setting.kind, setting.name)
         except BadValue as error:
             shown = "its value" if setting.secret else repr(text)
+            hint = error.hint or f"it should be: {describe(setting.kind)}"
             raise UsageError(
-                f"{PREFIX}{setting.name} ({source}): {shown} cannot be used", error.message
+                f"{PREFIX}{setting.name} ({source}): {shown} cannot be used", hint
             ) from None
 
 
