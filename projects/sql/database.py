@@ -141,7 +141,7 @@ class Database:
         def found_version(connection: sqlite3.Connection) -> int:
             return migrations.version(connection, component)
 
-        found = self._reading(found_version)
+        found = self.peek(found_version)
         migrations.check_version(str(self.path), component, found, len(steps))
         if found == len(steps):
             return 0
@@ -161,7 +161,22 @@ class Database:
 
     def query(self, sql: str, params: Sequence[object] = ()) -> list[Row]:
         """Read rows as dicts, here and now: for reads of a few milliseconds."""
-        return self._reading(lambda connection: rows(connection, sql, params))
+        return self.peek(lambda connection: rows(connection, sql, params))
+
+    def peek(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `function(connection)` here and now: for reads of a few milliseconds.
+
+        A lock that is met on the hub sends it to the thread pool.
+        """
+        if self.hub is None or _native_ident() != self._home:
+            return self._read_in_thread(function)
+        try:
+            with self._reader(self._idle_on_hub, HUB_LOCK_TIMEOUT_S) as connection:
+                return function(connection)
+        except sqlite3.OperationalError as error:
+            if storage_code(error) != sqlite3.SQLITE_BUSY:
+                raise
+        return self._off_hub(lambda: self._read_in_thread(function))
 
     def read(self, function: Callable[[sqlite3.Connection], T]) -> T:
         """Run `function(connection)` on one snapshot, off the hub in a process that serves.
@@ -227,18 +242,6 @@ class Database:
         for pragma in self._pragmas:
             connection.execute(f"PRAGMA {pragma}")
         return connection
-
-    def _reading(self, function: Callable[[sqlite3.Connection], T]) -> T:
-        """Read in this thread; a lock met on the hub sends the read to the pool."""
-        if self.hub is None or _native_ident() != self._home:
-            return self._read_in_thread(function)
-        try:
-            with self._reader(self._idle_on_hub, HUB_LOCK_TIMEOUT_S) as connection:
-                return function(connection)
-        except sqlite3.OperationalError as error:
-            if storage_code(error) != sqlite3.SQLITE_BUSY:
-                raise
-        return self._off_hub(lambda: self._read_in_thread(function))
 
     def _read_in_thread(self, function: Callable[[sqlite3.Connection], T]) -> T:
         with self._reader(self._idle, self._lock_timeout_s) as connection:

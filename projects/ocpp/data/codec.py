@@ -44,14 +44,16 @@ _COLUMNS = (*TRANSACTION_FIELDS, "tag_key")
 INSERT_TRANSACTION = (
     f"INSERT INTO transactions ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
 )
-# The charger is compared as well: no message of one charger changes a row of another.
-STORE_TRANSACTION = (
-    INSERT_TRANSACTION
-    + " ON CONFLICT (transaction_id) DO UPDATE SET "
-    + ", ".join(
-        f"{name} = excluded.{name}" for name in TRANSACTION_FIELDS if name not in GIVEN_AT_START
-    )
-    + " WHERE transactions.charger_id = excluded.charger_id"
+# An upsert would use up a sequence number for every update. The charger is compared
+# as well: no message of one charger changes a row of another.
+_CHANGING = tuple(name for name in TRANSACTION_FIELDS if name not in GIVEN_AT_START)
+UPDATE_TRANSACTION = (
+    f"UPDATE transactions SET {', '.join(f'{name} = ?' for name in _CHANGING)}"
+    " WHERE transaction_id = ? AND charger_id = ?"
+)
+INSERT_MISSING_TRANSACTION = (
+    f"INSERT INTO transactions ({', '.join(_COLUMNS)}) SELECT {', '.join('?' * len(_COLUMNS))}"
+    " WHERE NOT EXISTS (SELECT 1 FROM transactions WHERE transaction_id = ?)"
 )
 
 _READING_COLUMNS = (
@@ -97,11 +99,26 @@ def clean(text: str | None) -> str | None:
     return text.encode("utf-8", "replace").decode()
 
 
+def tag_key(id_tag: str) -> str:
+    """Give what two spellings of one tag have in common (SPEC 7.28)."""
+    return clean(id_tag.casefold()) or ""
+
+
 def transaction_params(transaction: Transaction) -> Params:
-    """Give the values of a transaction for `INSERT_TRANSACTION` and `STORE_TRANSACTION`."""
+    """Give the values of a transaction for `INSERT_TRANSACTION`."""
     return (
         *(_plain(getattr(transaction, name)) for name in TRANSACTION_FIELDS),
-        clean(transaction.id_tag.casefold()),
+        tag_key(transaction.id_tag),
+    )
+
+
+def store_transaction(transaction: Transaction) -> tuple[tuple[str, Params], ...]:
+    """Give the statements that bring a transaction's row up to date, or make it."""
+    changing = (_plain(getattr(transaction, name)) for name in _CHANGING)
+    transaction_id = transaction.transaction_id
+    return (
+        (UPDATE_TRANSACTION, (*changing, transaction_id, transaction.charger_id)),
+        (INSERT_MISSING_TRANSACTION, (*transaction_params(transaction), transaction_id)),
     )
 
 
@@ -119,7 +136,9 @@ def _plain(value: object) -> object:
 
 def transaction_of(row: Mapping[str, Any]) -> Transaction:
     """Make a transaction of its row."""
-    values = {name: when(row[name]) if name in TIMES else row[name] for name in TRANSACTION_FIELDS}
+    values: dict[str, Any] = {
+        name: when(row[name]) if name in TIMES else row[name] for name in TRANSACTION_FIELDS
+    }
     values["tag_status"] = TagStatus(row["tag_status"])
     values["flags"] = tuple(row["flags"].split())
     return Transaction(**values)

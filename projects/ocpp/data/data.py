@@ -8,9 +8,33 @@ it tells facts, and this is where they stay.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from gway import gw, hookimpl
+from gway.hookspecs import HealthCheck
+from gway.projects.ocpp.data.api import (
+    api_errors,
+    api_summary,
+    api_time_series,
+    api_transaction,
+    api_transactions,
+)
+from gway.projects.ocpp.data.pages import (
+    view_charger_details,
+    view_charger_summary,
+    view_index,
+    view_time_series,
+    view_transaction,
+)
 from gway.projects.ocpp.data.store import Store
+from gway.projects.ocpp.data.verbs import (
+    backup,
+    check,
+    errors,
+    export,
+    records,
+    transactions,
+)
 from gway.projects.ocpp.facts import (
     Boot,
     ChargerMemory,
@@ -27,6 +51,25 @@ from gway.projects.ocpp.facts import (
 from gway.projects.ocpp.receipts import Receipt
 from gway.settings import Setting
 
+__all__ = [
+    "api_errors",
+    "api_summary",
+    "api_time_series",
+    "api_transaction",
+    "api_transactions",
+    "backup",
+    "check",
+    "errors",
+    "export",
+    "records",
+    "transactions",
+    "view_charger_details",
+    "view_charger_summary",
+    "view_index",
+    "view_time_series",
+    "view_transaction",
+]
+
 SETTINGS = (
     Setting("OCPP_DB", "ocpp.sqlite", str, help="database of the chargers, below the work folder"),
 )
@@ -37,6 +80,16 @@ SETTINGS = (
 @hookimpl
 def ocpp_recall_charger(charger_id: str) -> ChargerMemory | None:
     return gw.service(Store).recall_charger(charger_id)
+
+
+@hookimpl
+def ocpp_recall_chargers(limit: int) -> list[ChargerMemory]:
+    return gw.service(Store).recall_chargers(limit)
+
+
+@hookimpl
+def ocpp_store_ready() -> bool:
+    return gw.service(Store).database.healthy
 
 
 @hookimpl
@@ -86,6 +139,11 @@ def ocpp_transaction_stopped(
 
 
 @hookimpl
+def ocpp_transaction_revised(transaction: Transaction, receipt: Receipt) -> None:
+    gw.service(Store).transaction_revised(transaction, receipt)
+
+
+@hookimpl
 def ocpp_orphan_kept(orphan: Orphan, receipt: Receipt) -> None:
     gw.service(Store).orphan_kept(orphan, receipt)
 
@@ -108,6 +166,11 @@ def ocpp_charger_disconnected(link: Link, code: int, reason: str, at: datetime) 
 @hookimpl
 def ocpp_charger_booted(charger_id: str, boot: Boot, registration: str, at: datetime) -> None:
     gw.service(Store).charger_booted(charger_id, boot, registration, at)
+
+
+@hookimpl
+def ocpp_registration_changed(charger_id: str, registration: str, at: datetime) -> None:
+    gw.service(Store).registration_changed(charger_id, registration, at)
 
 
 @hookimpl
@@ -156,3 +219,16 @@ def ocpp_status_told(
 @hookimpl
 def gway_server_started(at: datetime) -> None:
     gw.service(Store).server_started(at)
+
+
+@hookimpl
+def gway_health() -> list[HealthCheck]:
+    database = gw.service(Store).database
+    return [HealthCheck("ocpp.data", database.healthy, database.failure)]
+
+
+@hookimpl
+def gway_register_metrics(registry: Any) -> None:
+    from gway.projects.ocpp.data.metrics import StoreMetrics
+
+    registry.register(StoreMetrics(gw.service(Store)))

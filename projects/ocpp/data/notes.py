@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterable
 from datetime import datetime
 
 from gway.projects.ocpp.data.codec import (
@@ -20,7 +21,7 @@ from gway.projects.ocpp.data.codec import (
     when,
 )
 from gway.projects.ocpp.facts import Boot, ChargerMemory, ConnectorStatus, Transaction
-from gway.projects.sql.database import Database
+from gway.projects.sql.database import Database, Row
 
 log = logging.getLogger("ocpp.data")
 
@@ -106,6 +107,16 @@ class Notes:
         note = self._note(charger_id, at)
         note.boot, note.registration, note.booted_at = boot, registration, at
 
+    def registered(self, charger_id: str, registration: str, at: datetime) -> None:
+        """Note that an operator accepted a charger, or took that back."""
+        note = self._notes.get(charger_id)
+        if note is None:
+            note = self._notes[charger_id] = Note()
+            note.last_seen_at = at
+            note.gone = True
+        note.registration = registration
+        self._due[charger_id] = float("-inf")
+
     def connector(self, charger_id: str, status: ConnectorStatus, at: datetime) -> None:
         """Note a connector's status."""
         note = self._note(charger_id, at)
@@ -167,27 +178,26 @@ class Notes:
             if note is not None and note.gone and charger_id not in self._due:
                 del self._notes[charger_id]
 
-    def recall(self, charger_id: str, open_transactions: tuple[Transaction, ...]) -> ChargerMemory:
-        """Tell what disk and memory know of a charger; memory has the later word."""
-        stored = self._database.query(
-            "SELECT registration, boot, last_seen_at FROM chargers WHERE charger_id = ?",
-            (charger_id,),
-        )
-        connectors = {
-            row["connector_id"]: connector_of(row)
-            for row in self._database.query(
-                "SELECT * FROM connectors WHERE charger_id = ? ORDER BY connector_id",
-                (charger_id,),
-            )
-        }
+    def recall(
+        self,
+        charger_id: str,
+        stored: Row | None,
+        connector_rows: Iterable[Row],
+        open_transactions: tuple[Transaction, ...],
+    ) -> ChargerMemory:
+        """Tell what disk and memory know of a charger; memory has the later word.
+
+        :param stored: its row, if there is one
+        """
         registration, boot, last_seen_at = "", None, None
-        if stored:
-            registration = stored[0]["registration"]
-            boot = boot_of(stored[0]["boot"])
-            last_seen_at = when(stored[0]["last_seen_at"])
+        if stored is not None:
+            registration = stored["registration"]
+            boot = boot_of(stored["boot"])
+            last_seen_at = when(stored["last_seen_at"])
+        connectors = {row["connector_id"]: connector_of(row) for row in connector_rows}
         note = self._notes.get(charger_id)
         if note is not None:
-            registration = note.registration or registration
+            registration = registration if note.registration is None else note.registration
             boot = note.boot or boot
             last_seen_at = note.last_seen_at or last_seen_at
             connectors.update(note.connectors)

@@ -13,6 +13,7 @@ import sqlite3
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -84,9 +85,7 @@ class Records:
                     " ORDER BY sequence"
                 )
             ]
-        return sum(
-            self._database.read(lambda c, id=each: self._write(c, id)) for each in transaction_ids
-        )
+        return sum(self._database.read(partial(self._write, each)) for each in transaction_ids)
 
     def path(self, charger_id: str, connector_id: int, transaction_id: int) -> Path:
         """Tell where a record is kept.
@@ -115,20 +114,18 @@ class Records:
         try:
             while self._wanted:
                 some = [self._wanted.popleft() for _ in range(min(len(self._wanted), AT_ONCE))]
-                self._database.read(
-                    lambda connection, some=some: self._write_some(connection, some)
-                )
+                self._database.read(partial(self._write_some, some))
         finally:
             self._busy = False
 
-    def _write_some(self, connection: sqlite3.Connection, transaction_ids: list[int]) -> None:
+    def _write_some(self, transaction_ids: list[int], connection: sqlite3.Connection) -> None:
         for each in transaction_ids:
             try:
-                self._write(connection, each)
+                self._write(each, connection)
             except (OSError, sqlite3.Error, GwayError) as error:
                 log.error("the record of transaction %d was not written: %s", each, error)
 
-    def _write(self, connection: sqlite3.Connection, transaction_id: int) -> int:
+    def _write(self, transaction_id: int, connection: sqlite3.Connection) -> int:
         """Write one record from the database; 0 when there is nothing to record."""
         found = rows(
             connection,
@@ -157,12 +154,12 @@ class Records:
 def write_whole(path: Path, content: bytes) -> None:
     """Put a file in place whole: after a crash it is the old one or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with open(os.open(partial, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as handle:
+    draft = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with open(os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as handle:
         handle.write(content)
         handle.flush()
         os.fsync(handle.fileno())
-    partial.replace(path)
+    draft.replace(path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

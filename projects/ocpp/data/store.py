@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
-from gway.projects.ocpp.data import codec, schema
+from gway.projects.ocpp.data import codec, queries, schema
 from gway.projects.ocpp.data.ids import TransactionIds
 from gway.projects.ocpp.data.notes import Notes
 from gway.projects.ocpp.data.records import Records
@@ -25,6 +25,7 @@ from gway.projects.ocpp.facts import (
     Transaction,
 )
 from gway.projects.ocpp.receipts import Receipt
+from gway.projects.sql.database import Row
 from gway.projects.sql.sql import Database, Databases, Unit
 
 if TYPE_CHECKING:
@@ -34,11 +35,6 @@ log = logging.getLogger("ocpp.data")
 
 TICK_S = 1.0
 
-SELECT_TRANSACTION = "SELECT * FROM transactions WHERE "
-LATEST_READING = (
-    "SELECT at, last_energy_wh, last_power_w, last_soc_percent, last_sample_time FROM readings"
-    " WHERE transaction_id = ? ORDER BY sequence DESC LIMIT 1"
-)
 INSERT_ORPHAN = (
     "INSERT INTO orphans (charger_id, action, reason, payload, at) VALUES (?, ?, ?, ?, ?)"
 )
@@ -114,14 +110,11 @@ class Store:
     def meter_values_received(
         self, reading: Reading, transaction: Transaction | None, receipt: Receipt
     ) -> None:
-        """Keep a reading; an open transaction's own row needs no change by it."""
+        """Keep a reading; the transaction's own row needs no change by it."""
         with receipt.required():
-            unit = self._unit(receipt)
-            unit.execute(codec.INSERT_READING, codec.reading_params(reading, transaction))
-            if transaction is not None and _changed_by_reading(transaction):
-                unit.execute(codec.STORE_TRANSACTION, codec.transaction_params(transaction))
-                if transaction.state != "open":
-                    self._record_after(unit, transaction)
+            self._unit(receipt).execute(
+                codec.INSERT_READING, codec.reading_params(reading, transaction)
+            )
 
     def transaction_stopped(
         self, transaction: Transaction, reading: Reading | None, receipt: Receipt
@@ -129,10 +122,18 @@ class Store:
         """Keep the end of a transaction, and write its record after the commit."""
         with receipt.required():
             unit = self._unit(receipt)
-            unit.execute(codec.STORE_TRANSACTION, codec.transaction_params(transaction))
+            _bring_up_to_date(unit, transaction)
             if reading is not None:
                 unit.execute(codec.INSERT_READING, codec.reading_params(reading, transaction))
             self._record_after(unit, transaction)
+
+    def transaction_revised(self, transaction: Transaction, receipt: Receipt) -> None:
+        """Keep a correction, and write the record again if there is one."""
+        with receipt.required():
+            unit = self._unit(receipt)
+            _bring_up_to_date(unit, transaction)
+            if transaction.state != "open":
+                self._record_after(unit, transaction)
 
     def orphan_kept(self, orphan: Orphan, receipt: Receipt) -> None:
         """Keep a money message that belongs to no transaction."""
@@ -142,7 +143,7 @@ class Store:
     def transaction_closed(self, transaction: Transaction, why: str, at: datetime) -> None:
         """Keep that we closed a transaction, with the reason."""
         unit = self.database.unit()
-        unit.execute(codec.STORE_TRANSACTION, codec.transaction_params(transaction))
+        _bring_up_to_date(unit, transaction)
         unit.execute(
             INSERT_CLOSING,
             (transaction.transaction_id, transaction.charger_id, why, codec.micros(at)),
@@ -190,6 +191,11 @@ class Store:
         self._soon(INSERT_BOOT, charger_id, registration, codec.boot_json(boot), codec.micros(at))
         self.notes.store_due()
 
+    def registration_changed(self, charger_id: str, registration: str, at: datetime) -> None:
+        """Keep what an operator decided about a charger."""
+        self.notes.registered(charger_id, registration, at)
+        self.notes.store_due()
+
     def charger_seen(self, charger_id: str, charger_time: datetime | None, at: datetime) -> None:
         """Note that a charger spoke."""
         self.notes.seen(charger_id, charger_time, at)
@@ -214,7 +220,7 @@ class Store:
             INSERT_TAG_CHECK,
             charger_id,
             codec.clean(id_tag),
-            codec.clean(id_tag.casefold()),
+            codec.tag_key(id_tag),
             str(purpose),
             str(decision.status),
             codec.clean(decision.reason),
@@ -226,7 +232,9 @@ class Store:
         """Keep how a command goes; keys and passwords in it are not kept."""
         self._soon(STORE_COMMAND, *codec.command_params(command))
 
-    def noticed(self, charger_id: str, kind: str, content: dict[str, object], at: datetime) -> None:
+    def noticed(
+        self, charger_id: str, kind: str, content: Mapping[str, object], at: datetime
+    ) -> None:
         """Keep a message that has no table of its own."""
         self._soon(INSERT_NOTICE, charger_id, kind, codec.to_json(content), codec.micros(at))
 
@@ -244,7 +252,19 @@ class Store:
 
     def recall_charger(self, charger_id: str) -> ChargerMemory:
         """Tell what is known of a charger."""
-        return self.notes.recall(charger_id, tuple(self.open_transactions(None, charger_id)))
+        stored, connectors, open_rows = self.database.peek(
+            lambda connection: queries.charger(connection, charger_id)
+        )
+        return self.notes.recall(charger_id, stored, connectors, _transactions(open_rows))
+
+    def recall_chargers(self, limit: int) -> list[ChargerMemory]:
+        """Tell what is known of all chargers, those heard of last first."""
+        return [
+            self.notes.recall(stored["charger_id"], stored, connectors, _transactions(open_rows))
+            for stored, connectors, open_rows in self.database.read(
+                lambda connection: queries.chargers(connection, limit)
+            )
+        ]
 
     def recall_transaction(self, transaction_id: int) -> Transaction | None:
         """Find a transaction by its id."""
@@ -273,42 +293,29 @@ class Store:
 
     def open_transactions(self, id_tag: str | None, charger_id: str | None) -> list[Transaction]:
         """List the open transactions of a tag, of a charger, of both, or all."""
-        where, params = "state = 'open'", []
-        if charger_id is not None:
-            where += " AND charger_id = ?"
-            params.append(charger_id)
-        if id_tag is not None:
-            where += " AND tag_key = ?"
-            params.append(codec.clean(id_tag.casefold()) or "")
-        return self._transactions(where + " ORDER BY sequence", params)
+        tag_key = None if id_tag is None else codec.tag_key(id_tag)
+        return list(
+            _transactions(
+                self.database.peek(
+                    lambda connection: queries.open_transactions(connection, charger_id, tag_key)
+                )
+            )
+        )
 
     def _first(self, where: str, *params: object) -> Transaction | None:
-        found = self._transactions(where + " LIMIT 1", params)
-        return found[0] if found else None
-
-    def _transactions(self, where: str, params: Iterable[object]) -> list[Transaction]:
-        rows = self.database.query(SELECT_TRANSACTION + where, tuple(params))
-        return [codec.transaction_of(self._with_last_reading(row)) for row in rows]
-
-    def _with_last_reading(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Bring an open transaction up to its last reading (see `reading_params`)."""
-        if row["state"] != "open":
-            return row
-        last = self.database.query(LATEST_READING, (row["transaction_id"],))
-        if last and last[0]["at"] >= (row["last_sample_at"] or 0):
-            row.update(
-                last_energy_wh=last[0]["last_energy_wh"],
-                power_w=last[0]["last_power_w"],
-                soc_percent=last[0]["last_soc_percent"],
-                last_sample_at=last[0]["at"],
-                last_sample_time=last[0]["last_sample_time"],
-            )
-        return row
+        found = self.database.peek(
+            lambda connection: queries.transactions(connection, where + " LIMIT 1", params)
+        )
+        return codec.transaction_of(found[0]) if found else None
 
 
-def _changed_by_reading(transaction: Transaction) -> bool:
-    """Tell whether a reading may have changed more than the latest figures."""
-    return transaction.state == "inferred" or "reopened" in transaction.flags
+def _bring_up_to_date(unit: Unit, transaction: Transaction) -> None:
+    for sql, params in codec.store_transaction(transaction):
+        unit.execute(sql, params)
+
+
+def _transactions(rows: Iterable[Row]) -> tuple[Transaction, ...]:
+    return tuple(codec.transaction_of(row) for row in rows)
 
 
 def _report(error: BaseException | None) -> None:

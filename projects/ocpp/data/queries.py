@@ -1,0 +1,213 @@
+"""What is read from the tables; each function takes a connection, all values are parameters."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, NamedTuple
+
+from gway.projects.ocpp.data.codec import tag_key
+from gway.projects.sql.database import Row, rows
+
+State = Literal["open", "stopped", "inferred"]
+Sort = Literal["newest", "oldest", "most-energy", "least-energy"]
+
+ORDERS: dict[Sort, str] = {
+    "newest": "started_at DESC, sequence DESC",
+    "oldest": "started_at, sequence",
+    "most-energy": "energy_wh DESC NULLS LAST, sequence DESC",
+    "least-energy": "energy_wh NULLS LAST, sequence DESC",
+}
+LAST_READING = (
+    "SELECT at, last_energy_wh, last_power_w, last_soc_percent, last_sample_time FROM readings"
+    " WHERE transaction_id = ? ORDER BY sequence DESC LIMIT 1"
+)
+SUMMARY = """
+WITH known AS (
+    SELECT charger_id FROM chargers UNION SELECT charger_id FROM transactions
+),
+sums AS (
+    SELECT charger_id, count(*) AS sessions, coalesce(sum(energy_wh), 0) AS energy_wh,
+        max(stopped_at) AS last_stop_at, sum(state = 'open') AS open_sessions
+    FROM transactions GROUP BY charger_id
+)
+SELECT known.charger_id, coalesce(sessions, 0) AS sessions,
+    coalesce(energy_wh, 0) AS energy_wh, coalesce(open_sessions, 0) AS open_sessions,
+    last_stop_at, errors.error_code AS last_error, errors.info AS last_error_info,
+    errors.connector_id AS last_error_connector_id, errors.at AS last_error_at,
+    chargers.last_seen_at, chargers.drift_ms
+FROM known
+LEFT JOIN sums USING (charger_id)
+LEFT JOIN chargers USING (charger_id)
+LEFT JOIN errors ON error_id = (
+    SELECT error_id FROM errors AS e WHERE e.charger_id = known.charger_id
+    ORDER BY e.at DESC, e.error_id DESC LIMIT 1
+)
+ORDER BY known.charger_id
+"""
+
+
+class Filter(NamedTuple):
+    """Which transactions are wanted; None means any. Times are microseconds."""
+
+    charger_id: str | None = None
+    connector_id: int | None = None
+    id_tag: str | None = None
+    state: State | None = None
+    since: int | None = None
+    before: int | None = None
+
+    def where(self) -> tuple[str, list[object]]:
+        """Give the condition and its parameters."""
+        parts: list[tuple[str, object]] = [
+            ("charger_id = ?", self.charger_id),
+            ("connector_id = ?", self.connector_id),
+            ("tag_key = ?", None if self.id_tag is None else tag_key(self.id_tag)),
+            ("state = ?", self.state),
+            ("started_at >= ?", self.since),
+            ("started_at < ?", self.before),
+        ]
+        used = [(text, value) for text, value in parts if value is not None]
+        return " AND ".join(text for text, _ in used) or "1", [value for _, value in used]
+
+
+def transactions(
+    connection: sqlite3.Connection, where: str, params: Iterable[object] = ()
+) -> list[Row]:
+    """Read transactions, the open ones with the figures of their last reading.
+
+    :param where: a condition of ours, never a charger's text
+    """
+    found = rows(connection, f"SELECT * FROM transactions WHERE {where}", tuple(params))
+    for row in found:
+        if row["state"] == "open":
+            _bring_up_to_last_reading(connection, row)
+    return found
+
+
+def _bring_up_to_last_reading(connection: sqlite3.Connection, row: Row) -> None:
+    last = connection.execute(LAST_READING, (row["transaction_id"],)).fetchone()
+    if last is not None and last[0] >= (row["last_sample_at"] or 0):
+        names = ("last_sample_at", "last_energy_wh", "power_w", "soc_percent", "last_sample_time")
+        row.update(zip(names, last, strict=True))
+
+
+def page_of_transactions(
+    connection: sqlite3.Connection, wanted: Filter, sort: Sort, page: int, per_page: int
+) -> tuple[list[Row], int]:
+    """Read one page of transactions; gives it and the number of all."""
+    where, params = wanted.where()
+    total = connection.execute(
+        f"SELECT count(*) FROM transactions WHERE {where}", params
+    ).fetchone()[0]
+    found = transactions(
+        connection,
+        f"{where} ORDER BY {ORDERS[sort]} LIMIT ? OFFSET ?",
+        [*params, per_page, (page - 1) * per_page],
+    )
+    return found, int(total)
+
+
+def open_transactions(
+    connection: sqlite3.Connection, charger_id: str | None, key: str | None
+) -> list[Row]:
+    """Read open transactions, the oldest first.
+
+    :param key: of a tag, as `tag_key` gives it
+    """
+    where, params = "state = 'open'", []  # as the partial index has it
+    if charger_id is not None:
+        where += " AND charger_id = ?"
+        params.append(charger_id)
+    if key is not None:
+        where += " AND tag_key = ?"
+        params.append(key)
+    return transactions(connection, where + " ORDER BY sequence", params)
+
+
+def readings(connection: sqlite3.Connection, transaction_id: int) -> list[Row]:
+    """Read a transaction's readings in the order in which they came."""
+    return rows(
+        connection,
+        "SELECT sequence, at, origin, inferred, flags, raw FROM readings"
+        " WHERE transaction_id = ? ORDER BY sequence",
+        (transaction_id,),
+    )
+
+
+Known = tuple[Row | None, list[Row], list[Row]]
+
+
+def charger(connection: sqlite3.Connection, charger_id: str) -> Known:
+    """Read a charger's row, its connectors and its open transactions."""
+    found = rows(connection, "SELECT * FROM chargers WHERE charger_id = ?", (charger_id,))
+    connectors = rows(connection, "SELECT * FROM connectors WHERE charger_id = ?", (charger_id,))
+    return (
+        found[0] if found else None,
+        connectors,
+        open_transactions(connection, charger_id, None),
+    )
+
+
+def chargers(connection: sqlite3.Connection, limit: int) -> list[tuple[Row, list[Row], list[Row]]]:
+    """Read the chargers heard of last, with connectors and open transactions."""
+    found = rows(connection, "SELECT * FROM chargers ORDER BY last_seen_at DESC LIMIT ?", (limit,))
+    connectors = _by_charger(rows(connection, "SELECT * FROM connectors"))
+    charging = _by_charger(open_transactions(connection, None, None))
+    return [(row, connectors[row["charger_id"]], charging[row["charger_id"]]) for row in found]
+
+
+def _by_charger(found: Iterable[Row]) -> defaultdict[str, list[Row]]:
+    grouped: defaultdict[str, list[Row]] = defaultdict(list)
+    for row in found:
+        grouped[row["charger_id"]].append(row)
+    return grouped
+
+
+def charger_ids(connection: sqlite3.Connection) -> list[str]:
+    """List all chargers that anything is known of."""
+    return [
+        row[0]
+        for row in connection.execute(
+            "SELECT charger_id FROM chargers UNION SELECT charger_id FROM transactions ORDER BY 1"
+        )
+    ]
+
+
+def summary(connection: sqlite3.Connection) -> list[Row]:
+    """Sum up each charger: sessions, energy, last stop, last error."""
+    return rows(connection, SUMMARY)
+
+
+def errors(
+    connection: sqlite3.Connection, charger_id: str | None, since: int | None, limit: int
+) -> list[Row]:
+    """Read reported faults, the latest first."""
+    where = "1"
+    params: list[object] = []
+    if charger_id is not None:
+        where += " AND charger_id = ?"
+        params.append(charger_id)
+    if since is not None:
+        where += " AND at >= ?"
+        params.append(since)
+    return rows(
+        connection,
+        f"SELECT * FROM errors WHERE {where} ORDER BY at DESC, error_id DESC LIMIT ?",
+        [*params, limit],
+    )
+
+
+def scalar(connection: sqlite3.Connection, sql: str, params: Sequence[object] = ()) -> Any:
+    """Read one value."""
+    return connection.execute(sql, params).fetchone()[0]
+
+
+def closings(connection: sqlite3.Connection, transaction_id: int) -> list[Row]:
+    """Read when and why we closed a transaction ourselves."""
+    return rows(
+        connection,
+        "SELECT why, at FROM closings WHERE transaction_id = ? ORDER BY closing_id",
+        (transaction_id,),
+    )

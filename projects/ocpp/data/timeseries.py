@@ -1,0 +1,146 @@
+"""Energy over time: what each charger gave in each interval.
+
+A session's energy is spread between its readings as if the power had been constant
+there, so the intervals of a session add up to exactly what was charged.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from gway.errors import UsageError
+
+MICROS = 1_000_000
+STEPS_S = {"15min": 900, "hour": 3_600, "6h": 21_600, "day": 86_400, "week": 604_800}
+FEW = 200  # "auto" takes the finest step that needs no more intervals
+MANY = 5_000
+
+# Queued messages came late, so the server's clock says nothing of when it happened;
+# of all others it is the better clock.
+BEGAN = (
+    "iif(' ' || flags || ' ' LIKE '% historical %', coalesce(start_time, started_at), started_at)"
+)
+ENDED = (
+    "iif(' ' || flags || ' ' LIKE '% historical %', coalesce(stop_time, stopped_at), stopped_at)"
+)
+SESSIONS = f"""
+SELECT transaction_id, meter_start_wh, energy_wh, {BEGAN} AS began, {ENDED} AS ended,
+    ' ' || flags || ' ' LIKE '% historical %' AS historical
+FROM transactions
+WHERE charger_id = ? AND began < ? AND coalesce(ended, ?) >= ?
+"""
+REGISTERS = {
+    0: "SELECT max(at), max(energy_wh) FROM readings WHERE transaction_id = ?"
+    " AND energy_wh IS NOT NULL GROUP BY at / ?",
+    1: "SELECT max(coalesce(samples_time, at)), max(energy_wh) FROM readings"
+    " WHERE transaction_id = ? AND energy_wh IS NOT NULL GROUP BY coalesce(samples_time, at) / ?",
+}
+
+
+class Window(NamedTuple):
+    """Intervals of one length, on whole multiples of it since 1970. Microseconds."""
+
+    begin: int
+    end: int
+    step: int
+
+    @property
+    def starts(self) -> range:
+        """When each interval begins."""
+        return range(self.begin, self.end, self.step)
+
+
+class Point(NamedTuple):
+    """How much a session had charged at a time."""
+
+    time: int
+    energy_wh: float
+
+
+def window(since: int, before: int, step: str) -> Window:
+    """Choose intervals that cover a span.
+
+    :param step: a key of `STEPS_S`, or "auto"
+    Errors: UsageError when that would be very many.
+    """
+    if step == "auto":
+        fitting = (name for name, s in STEPS_S.items() if (before - since) / (s * MICROS) <= FEW)
+        step = next(fitting, "week")
+    length = STEPS_S[step] * MICROS
+    begin = since // length * length
+    end = max(begin + length, -(-before // length) * length)
+    if (end - begin) // length > MANY:
+        raise UsageError(
+            f"{(end - begin) // length} intervals are too many", hint="take a longer step"
+        )
+    return Window(begin, end, length)
+
+
+def spread(points: Iterable[Point], over: Window, into: list[float]) -> None:
+    """Add a session's energy to the intervals that lie in the window.
+
+    :param points: in order of time; a register that goes back counts as standing still
+    :param into: one sum per interval, in Wh
+    """
+    before: Point | None = None
+    for point in points:
+        if before is None:
+            before = point
+            continue
+        if point.energy_wh > before.energy_wh:
+            _spread_between(before, point, over, into)
+        before = Point(point.time, max(point.energy_wh, before.energy_wh))
+
+
+def _spread_between(one: Point, two: Point, over: Window, into: list[float]) -> None:
+    gained = two.energy_wh - one.energy_wh
+    if two.time <= one.time:
+        if over.begin <= one.time < over.end:
+            into[(one.time - over.begin) // over.step] += gained
+        return
+    first = max(0, (one.time - over.begin) // over.step)
+    last = min(len(into) - 1, (two.time - 1 - over.begin) // over.step)
+    for index in range(first, last + 1):
+        begin = over.begin + index * over.step
+        shared = min(two.time, begin + over.step) - max(one.time, begin)
+        into[index] += gained * shared / (two.time - one.time)
+
+
+def points_of(
+    began: int,
+    ended: int | None,
+    meter_start_wh: int,
+    energy_wh: int | None,
+    registers: Sequence[tuple[int, int]],
+) -> list[Point]:
+    """Turn the registers of a session into how much it had charged when.
+
+    What a closed session charged is certain; registers above it are cut.
+
+    :param registers: (time, register) in order of time
+    """
+    points = [Point(began, 0)]
+    for time, register in registers:
+        charged = max(0, register - meter_start_wh)
+        if ended is not None and energy_wh is not None:
+            charged = min(charged, energy_wh)
+            time = min(time, ended)
+        points.append(Point(max(time, began), charged))
+    if ended is not None and energy_wh is not None:
+        points.append(Point(max(ended, points[-1].time), energy_wh))
+    return points
+
+
+def energy(connection: sqlite3.Connection, charger_id: str, over: Window) -> list[float]:
+    """Give the energy in Wh that a charger gave in each interval."""
+    sums = [0.0] * len(over.starts)
+    sessions = connection.execute(SESSIONS, (charger_id, over.end, over.end, over.begin)).fetchall()
+    for transaction_id, meter_start_wh, energy_wh, began, ended, historical in sessions:
+        registers = connection.execute(
+            REGISTERS[historical], (transaction_id, over.step)
+        ).fetchall()
+        registers.sort()
+        spread(points_of(began, ended, meter_start_wh, energy_wh, registers), over, sums)
+    return sums

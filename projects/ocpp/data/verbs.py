@@ -1,0 +1,154 @@
+"""The verbs of the stored data: look, take away, check, put right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from gway import gw
+from gway.errors import GwayError, UsageError
+from gway.projects.ocpp.data import api, reports
+from gway.projects.ocpp.data.codec import micros
+from gway.projects.ocpp.data.export import Format
+from gway.projects.ocpp.data.queries import Filter, Sort, State
+from gway.projects.ocpp.data.store import Store
+
+
+def transactions(
+    charger_id: str | None = None,
+    *,
+    state: State | None = None,
+    id_tag: str | None = None,
+    since: date | datetime | None = None,
+    until: date | datetime | None = None,
+    sort: Sort = "newest",
+    limit: int = 50,
+) -> list[dict[str, Any]]:
+    """List transactions.
+
+    :param charger_id: only this charger's
+    :param state: only open, stopped or inferred ones
+    :param id_tag: only those begun with this tag
+    :param since: only those begun at this time or later; a day is UTC
+    :param until: only those begun before this time; a day is included
+    :param sort: order
+    :param limit: at most so many, 1 to 1000
+    """
+    found = api.api_transactions(
+        charger_id,
+        state=state,
+        id_tag=id_tag,
+        since=since,
+        until=until,
+        sort=sort,
+        per_page=limit,
+    )
+    columns = (
+        "transaction_id",
+        "charger_id",
+        "connector_id",
+        "id_tag",
+        "state",
+        "started_at",
+        "stopped_at",
+        "energy_wh",
+        "reason",
+    )
+    return [{name: row[name] for name in columns} for row in found["transactions"]]
+
+
+def errors(
+    charger_id: str | None = None, *, since: date | datetime | None = None, limit: int = 50
+) -> list[dict[str, Any]]:
+    """List the faults that chargers reported, the latest first.
+
+    :param charger_id: only this charger's
+    :param since: only those reported at this time or later; a day is UTC
+    :param limit: at most so many
+    """
+    found: list[dict[str, Any]] = api.api_errors(charger_id, since=since, limit=limit)["errors"]
+    return found
+
+
+def export(
+    *,
+    to: Path | None = None,
+    format: Format | None = None,
+    charger_id: str | None = None,
+    state: State | None = None,
+    since: date | datetime | None = None,
+    until: date | datetime | None = None,
+) -> Iterator[dict[str, Any]] | str:
+    """Give all transactions, the oldest first, on the terminal or into a file.
+
+    :param to: file to write; without it they are printed (see --csv and --json)
+    :param format: of the file; default by its ending, else csv
+    :param charger_id: only this charger's
+    :param state: only open, stopped or inferred ones
+    :param since: only those begun at this time or later; a day is UTC
+    :param until: only those begun before this time; a day is included
+    """
+    from gway.projects.ocpp.data import export as exporting
+
+    wanted = Filter(
+        charger_id=charger_id,
+        state=state,
+        since=micros(reports.moment(since)),
+        before=micros(reports.moment(until, end=True)),
+    )
+    rows = exporting.transactions(gw.service(Store).database, wanted, gw.now())
+    if to is None:
+        if format is not None:
+            raise UsageError("--format is for files", hint="add --to FILE, or use --csv or --json")
+        return rows
+    ending = to.suffix.lstrip(".").lower()
+    chosen: Format = format or ("json" if ending == "json" else "csv")
+    if format is None and ending == "jsonl":
+        chosen = "jsonl"
+    try:
+        count = exporting.write(rows, to, chosen)
+    except OSError as error:
+        raise GwayError(f"{to} could not be written: {error.strerror}") from error
+    return f"{count} transactions in {to}"
+
+
+def check() -> list[dict[str, str]]:
+    """Check the database, the rules its rows follow, and the records.
+
+    Errors: GwayError (exit 1) when something is bad; the table comes first.
+    """
+    from gway.projects.ocpp.data.check import findings
+
+    found = [finding._asdict() for finding in findings(gw.service(Store))]
+    bad = [each for each in found if each["result"] == "bad"]
+    if bad:
+        listed = "; ".join(f"{each['check']}: {each['found']}" for each in bad)
+        raise GwayError(
+            f"{len(bad)} of {len(found)} checks failed: {listed}",
+            hint="missing records: `gway ocpp.data records --rebuild`; a damaged file: a backup",
+        )
+    return found
+
+
+def backup(to: Path) -> str:
+    """Copy the database into a new file while everything goes on.
+
+    :param to: the file; it must not exist
+    """
+    size = gw.service(Store).database.backup(to)
+    return f"{size} bytes in {to}"
+
+
+def records(*, rebuild: bool = False) -> str:
+    """Count the `.dat` records of completed transactions, or write them again.
+
+    :param rebuild: write all of them anew from the database
+    """
+    store = gw.service(Store)
+    if rebuild:
+        return f"{store.records.rebuild()} records written below {store.records.base}"
+    missing = store.records.missing()
+    present = sum(1 for _ in store.records.base.glob("*/*.dat"))
+    return f"{present} records below {store.records.base}, {len(missing)} missing"
