@@ -155,6 +155,15 @@ class Peer:
             while self.frame(timeout_s=60) is not None:
                 pass
 
+    def swallow(self) -> None:
+        """Read in the background without looking."""
+        self._reader = gevent.spawn(self._swallow)
+
+    def _swallow(self) -> None:
+        with suppress(OSError):
+            while self.sock.recv(65536):
+                gevent.sleep(0)
+
     def close(self) -> None:
         if self._reader is not None:
             self._reader.kill()
