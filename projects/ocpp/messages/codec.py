@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
-from msgspec import inspect
 
 from gway.projects.ocpp.messages.catalogue import ACTIONS, MONEY_ACTIONS
-from gway.projects.ocpp.messages.examine import Fault, examine, has_one_decimal, load_json
+from gway.projects.ocpp.messages.checks import Check, late_check
+from gway.projects.ocpp.messages.examine import Fault, examine, load_json
 from gway.projects.ocpp.messages.faults import (
     FORMATION,
     INTERNAL,
@@ -21,10 +21,8 @@ from gway.projects.ocpp.messages.faults import (
     shorten,
 )
 from gway.projects.ocpp.messages.shapes import Payload
-from gway.projects.ocpp.messages.times import is_time
 
 Raw = bytes | str | msgspec.Raw
-Check = Callable[[Any], bool]
 # What the decoders raise: malformed or wrong input, bad UTF-8, a number of
 # thousands of digits, nesting deeper than the interpreter allows.
 DECODE_ERRORS = (msgspec.MsgspecError, ValueError, RecursionError, OverflowError)
@@ -45,7 +43,7 @@ class Codec:
         self._decode: Callable[[Raw], Payload] = self._compile
 
     def _compile(self, raw: Raw) -> Payload:
-        self._check = _late_check(inspect.type_info(self.cls))
+        self._check = late_check(self.cls)
         self._decode = msgspec.json.Decoder(self.cls).decode
         return self._decode(raw)
 
@@ -100,52 +98,6 @@ def judge(faults: Sequence[Fault]) -> Violation:
     worst = min(faults, key=lambda fault: PRIORITY.index(fault.code))
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
     return Violation(worst.code, worst.text + more, worst.rule)
-
-
-def _late_check(info: inspect.Type) -> Check | None:
-    """Compile the checks that msgspec's own constraints cannot express."""
-    if isinstance(info, inspect.Metadata):
-        extra = info.extra or {}
-        if extra.get("format") == "date-time":
-            return is_time
-        if extra.get("decimals") == 1:
-            return has_one_decimal
-        return _late_check(info.type)
-    if isinstance(info, inspect.ListType):
-        item_check = _late_check(info.item_type)
-        return None if item_check is None else _each(item_check)
-    if not isinstance(info, inspect.StructType):
-        return None
-    checks = [(f.name, c) for f in info.fields if (c := _late_check(f.type)) is not None]
-    if not checks:
-        return None
-    return _field(*checks[0]) if len(checks) == 1 else _fields(checks)
-
-
-def _each(check: Check) -> Check:
-    def check_items(items: Any) -> bool:
-        return all([check(item) for item in items])  # noqa: C419 (a list is twice as fast)
-
-    return check_items
-
-
-def _field(name: str, check: Check) -> Check:
-    def check_field(struct: Any) -> bool:
-        value = getattr(struct, name)
-        return value is None or check(value)
-
-    return check_field
-
-
-def _fields(checks: list[tuple[str, Check]]) -> Check:
-    def check_fields(struct: Any) -> bool:
-        for name, check in checks:
-            value = getattr(struct, name)
-            if value is not None and not check(value):
-                return False
-        return True
-
-    return check_fields
 
 
 REQUESTS = {name: Codec(action.request) for name, action in ACTIONS.items()}

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import math
-from functools import cache
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
+import msgspec
 from msgspec import inspect
 
+from gway.projects.ocpp.messages.checks import describe, has_one_decimal, late_check
 from gway.projects.ocpp.messages.faults import FORMATION, OCCURRENCE, PROPERTY, TYPE, shorten
 from gway.projects.ocpp.messages.shapes import Payload
 from gway.projects.ocpp.messages.times import parse_time
@@ -48,13 +49,6 @@ def _refuse_constant(name: str) -> object:
     raise ValueError(f"{name} is not JSON")
 
 
-@cache
-def _describe(cls: type[Payload]) -> inspect.StructType:
-    info = inspect.type_info(cls)
-    assert isinstance(info, inspect.StructType)
-    return info
-
-
 def examine(payload: object, cls: type[Payload]) -> tuple[Payload, list[Fault]]:
     """Build the nearest struct to a payload and list all its faults, in a fixed order.
 
@@ -62,7 +56,7 @@ def examine(payload: object, cls: type[Payload]) -> tuple[Payload, list[Fault]]:
     transactionId (errata 3.18: the charger does not know it); an optional number is left out.
     """
     examiner = _Examiner()
-    built = examiner.struct(payload, _describe(cls), "")
+    built = examiner.struct(payload, describe(cls), "")
     return built, examiner.faults
 
 
@@ -155,12 +149,17 @@ class _Examiner:
             return [_Examiner().value(value, wanted, path)] if isinstance(value, dict) else []
         if len(value) < (info.min_length or 0):
             self.note(OCCURRENCE, "items", path, f"at least {info.min_length} item(s) required")
-        items = []
+        items: list[object] = []
         for index, item in enumerate(value):
             here = f"{path}[{index}]"
-            if isinstance(wanted, inspect.StructType) and not isinstance(item, dict):
-                self.wrong_type(item, "object", here)
-                continue
+            if isinstance(wanted, inspect.StructType):
+                if not isinstance(item, dict):
+                    self.wrong_type(item, "object", here)
+                    continue
+                sound = _convert_sound(item, cast("type[Payload]", wanted.cls))
+                if sound is not None:
+                    items.append(sound)
+                    continue
             items.append(self.value(item, wanted, here))
         return items
 
@@ -219,9 +218,14 @@ class _Examiner:
         return number
 
 
-def has_one_decimal(value: float) -> bool:
-    """Tell whether a number has at most one digit after the point (SPEC 7.13, 7.14)."""
-    return round(value, 1) == value
+def _convert_sound(item: dict[str, object], cls: type[Payload]) -> Payload | None:
+    """Convert an item without faults at once: of many, few are odd."""
+    try:
+        built = msgspec.convert(item, cls)
+    except (msgspec.ValidationError, RecursionError):
+        return None
+    check = late_check(cls)
+    return built if check is None or check(built) else None
 
 
 def _join(path: str, name: str) -> str:

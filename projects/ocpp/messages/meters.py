@@ -27,8 +27,9 @@ BAD_TIMESTAMP = "bad-timestamp"
 BAD_VALUE = "bad-value"
 BAD_UNIT = "bad-unit"
 SIGNED_DATA = "signed-data"
+FUTURE_TIMESTAMP = "future-timestamp"
 
-HISTORICAL_AFTER = timedelta(minutes=15)
+AHEAD = timedelta(minutes=15)  # a clock that is so far ahead will make trouble
 LARGEST = 1e15  # Wh, W: beyond it a float is no longer exact, and no meter counts so far
 
 # Per measurand the units it may come in and their factor; SPEC 7.43 makes Wh the
@@ -66,15 +67,13 @@ _DEFAULT_UNITS = (
 class MeterSummary(msgspec.Struct, frozen=True, gc=False):
     """The latest of each figure in a list of meter values; None when absent.
 
-    `samples_time` is the newest readable timestamp, `historical` says that it is
-    more than 15 minutes old.
+    `samples_time` is the newest readable timestamp.
     """
 
     samples_time: datetime | None = None
     energy_wh: int | None = None
     power_w: float | None = None
     soc_percent: float | None = None
-    historical: bool = False
     flags: tuple[str, ...] = ()
 
 
@@ -85,7 +84,7 @@ def read_meter_values(meter_values: Sequence[MeterValue], at: datetime) -> Meter
     phases of that moment added up. Signed data is not interpreted.
 
     :param meter_values: as decoded, in any order of time
-    :param at: now, to tell historical values
+    :param at: when they arrived, to flag times that lie ahead of it
     """
     flags: set[str] = set()
     newest: datetime | None = None
@@ -100,13 +99,14 @@ def read_meter_values(meter_values: Sequence[MeterValue], at: datetime) -> Meter
             known = latest.get(measurand)
             if known is None or known[0] is None or time is None or time >= known[0]:
                 latest[measurand] = (time or (known[0] if known else None), number)
+    if newest is not None and newest - at > AHEAD:
+        flags.add(FUTURE_TIMESTAMP)
     energy, power, soc = latest.get(ENERGY), latest.get(POWER), latest.get(SOC)
     return MeterSummary(
         newest,
         None if energy is None else round(energy[1]),
         None if power is None else power[1],
         None if soc is None else soc[1],
-        newest is not None and at - newest > HISTORICAL_AFTER,
         tuple(sorted(flags)) if flags else (),
     )
 

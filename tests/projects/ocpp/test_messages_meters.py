@@ -114,11 +114,11 @@ def test_signed_data_does_not_hide_the_raw_register() -> None:
     assert (summary.energy_wh, summary.flags) == (7, ("signed-data",))
 
 
-def test_values_older_than_15_minutes_are_historical() -> None:
+def test_a_clock_that_is_far_ahead_is_flagged() -> None:
     value = moment(sample("1"))
-    assert not summarise(value, at=NOON + timedelta(minutes=15)).historical
-    assert summarise(value, at=NOON + timedelta(minutes=15, seconds=1)).historical
-    assert not summarise(value, at=NOON - timedelta(hours=1)).historical
+    assert summarise(value, at=NOON - timedelta(minutes=15)).flags == ()
+    ahead = summarise(value, at=NOON - timedelta(minutes=15, seconds=1))
+    assert (ahead.flags, ahead.energy_wh) == (("future-timestamp",), 1)
 
 
 def test_kwh_do_not_lose_watt_hours_to_binary_fractions() -> None:
