@@ -253,7 +253,8 @@ def _write_rich_table(rows: Sequence[Row], columns: list[str], out: TextIO) -> N
     for row in rows:
         # Text, not str: brackets in data are no markup.
         table.add_row(*(Text(cell(row.get(column))) for column in columns))
-    Console(file=out).print(table)
+    plain = bool(os.environ.get("NO_COLOR"))
+    Console(file=out, color_system=None if plain else "auto").print(table)
 
 
 def _is_numeric(rows: Sequence[Row], column: str) -> bool:

@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import pytest
+
+from gway.errors import UsageError
+from gway.output import progress, show
+from gway.web.page import Page
+
+AT = datetime(2024, 5, 17, 12, tzinfo=UTC)
+
+
+class Charger(msgspec.Struct):
+    charger_id: str
+    power_w: float | None = None
+
+
+@dataclass
+class Tag:
+    tag: str
+    since: datetime
+
+
+class Point(NamedTuple):
+    x: int
+
+
+class Kind(Enum):
+    SOFT = "Soft"
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def shown(value, format="text", out=None):
+    out = out or io.StringIO()
+    show(value, format, out)
+    return out.getvalue()
+
+
+def test_rows_become_aligned_columns_numbers_to_the_right():
+    rows = [Charger("CP1", 7.5), Charger("CHARGER2", 11000)]
+    assert shown(rows).splitlines() == [
+        "charger_id  power_w",
+        "CP1             7.5",
+        "CHARGER2      11000",
+    ]
+
+
+def test_rows_with_different_keys_have_all_columns():
+    assert shown([{"a": 1}, {"b": "x"}]).splitlines() == ["a  b", "1", "   x"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("plain\ttext", "plain\\ttext\n"),
+        ("two\nlines\n", "two\nlines\n"),
+        (3, "3\n"),
+        (0.1 + 0.2, "0.3\n"),
+        (True, "yes\n"),
+        (AT, "2024-05-17T12:00:00Z\n"),
+        (Kind.SOFT, "Soft\n"),
+        (["a", "b"], "a\nb\n"),
+        ([], ""),
+        ({"id": "CP1", "tags": ["a", "b"]}, "id    CP1\ntags  a, b\n"),
+        (Point(3), "x  3\n"),
+        (None, ""),
+        (object(), ""),
+    ],
+)
+def test_a_value_is_written_for_people(value, text):
+    assert shown(value) == text
+
+
+def test_control_characters_in_data_do_not_reach_the_terminal():
+    assert "\x1b" not in shown([{"id": "\x1b[2J"}]) + shown("\x1b[2J") + shown({"a": "\x1b"})
+
+
+def test_json_has_times_enums_paths_structs_and_dataclasses():
+    value = {
+        "at": AT,
+        "kind": Kind.SOFT,
+        "path": Path("/x"),
+        "c": Charger("CP1"),
+        "t": Tag("A", AT),
+    }
+    assert json.loads(shown(value, "json")) == {
+        "at": "2024-05-17T12:00:00Z",
+        "kind": "Soft",
+        "path": "/x",
+        "c": {"charger_id": "CP1", "power_w": None},
+        "t": {"tag": "A", "since": "2024-05-17T12:00:00Z"},
+    }
+
+
+def test_csv_has_a_header_and_no_formulas():
+    rows = [{"id": "=cmd()", "n": -5}, {"id": "-12.5", "n": None}, {"id": "a,b", "n": 1}]
+    assert list(csv.reader(io.StringIO(shown(rows, "csv")))) == [
+        ["id", "n"],
+        ["'=cmd()", "-5"],
+        ["-12.5", ""],
+        ["a,b", "1"],
+    ]
+
+
+def test_only_pages_have_html():
+    assert shown(Page("<p>x</p>"), "html") == "<p>x</p>\n"
+    with pytest.raises(UsageError, match="no page"):
+        shown([1], "html")
+
+
+def test_a_page_shows_its_data_in_every_form():
+    page = Page("<p>", title="Chargers", data={"total": 2}, rows=[{"id": "CP1"}])
+    assert shown(page) == "total  2\n\nid\nCP1\n"
+    assert json.loads(shown(page, "json")) == {"total": 2, "rows": [{"id": "CP1"}]}
+    assert shown(page, "csv").splitlines() == ["id", "CP1"]
+
+
+def test_a_generator_is_written_as_it_comes_and_closed():
+    out = io.StringIO()
+    seen = []
+    closed = []
+
+    def items():
+        try:
+            for number in range(3):
+                seen.append(out.getvalue())
+                yield {"n": number}
+        finally:
+            closed.append(True)
+
+    show(items(), "csv", out)
+    assert seen == ["", "n\n0\n", "n\n0\n1\n"]
+    assert closed == [True]
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_a_generator_as_json_is_one_array(count):
+    assert json.loads(shown(iter(range(count)), "json")) == list(range(count))
+
+
+def test_a_terminal_gets_a_table_without_markup_from_data(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    text = shown([{"charger_id": "[red]CP1"}], out=Terminal())
+    assert "[red]CP1" in text
+    assert "charger id" in text
+
+
+def test_no_color_is_obeyed(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    assert "\x1b[1m" in shown({"a": 1}, out=Terminal())
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in shown({"a": 1}, out=Terminal()) + shown([{"a": 1}], out=Terminal())
+
+
+def test_progress_is_silent_where_nobody_looks(capsys):
+    with progress("work", total=2) as advance:
+        advance(1, "half")
+    assert capsys.readouterr() == ("", "")

@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import json
+import os
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from gway import remote
+from gway.errors import GwayError, UsageError
+
+PROJECT = '''
+from datetime import datetime
+from gway import access, live
+
+@live
+def send(charger_id: str, action: str, payload: dict[str, object] | None = None):
+    """Send a command."""
+    return "here"
+
+@access(role="operator", method="POST")
+def api_send(charger_id: str, action: str, payload: dict[str, object] | None = None): ...
+
+@live
+def chargers(*, status: list[str] | None = None, since: datetime | None = None): ...
+
+def api_chargers(*, status: list[str] | None = None, since: datetime | None = None): ...
+
+def api_put_tag(tag: str): ...
+
+def view_summary(): ...
+
+def local(): ...
+'''
+
+
+class Recorder(BaseHTTPRequestHandler):
+    """Notes requests and answers what it was told to."""
+
+    def handle_any(self):
+        length = int(self.headers.get("Content-Length") or 0)
+        self.server.asked.append(
+            {
+                "method": self.command,
+                "path": urlsplit(self.path).path,
+                "query": parse_qs(urlsplit(self.path).query),
+                "body": json.loads(self.rfile.read(length)) if length else None,
+                "token": self.headers.get("Authorization"),
+            }
+        )
+        status, headers, body = self.server.answer
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_POST = do_PUT = do_DELETE = handle_any
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def server():
+    server = HTTPServer(("127.0.0.1", 0), Recorder)
+    server.asked = []
+    server.answer = (200, {}, b'{"status": "Accepted"}')
+    server.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join(5)
+    server.server_close()
+
+
+@pytest.fixture
+def shop(gw, write, server):
+    write("projects/shop.py", PROJECT)
+    record = {"url": server.url, "ws_url": "ws://x", "pid": os.getpid(), "token": "s3cret"}
+    write("work/server.json", json.dumps(record))
+    return gw.shop
+
+
+def test_a_live_verb_is_forwarded_to_the_server_of_the_workspace(shop, server):
+    assert shop.send("CP1", action="Reset", payload={"type": "Soft"}) == {"status": "Accepted"}
+    assert server.asked == [
+        {
+            "method": "POST",
+            "path": "/api/shop/send",
+            "query": {},
+            "body": {"charger_id": "CP1", "action": "Reset", "payload": {"type": "Soft"}},
+            "token": "Bearer s3cret",
+        }
+    ]
+
+
+def test_a_reading_verb_asks_by_query(shop, server, clock):
+    shop.chargers(status=["Charging", "Faulted"], since=clock())
+    assert server.asked[0]["method"] == "GET"
+    assert server.asked[0]["query"] == {
+        "status": ["Charging", "Faulted"],
+        "since": ["2024-05-17T12:00:00+00:00"],
+    }
+
+
+def test_any_verb_with_an_api_function_runs_at_a_url(shop, server, cli):
+    done = cli("--at", server.url, "--json", "shop", "api-put-tag", "A1")
+    assert (done.code, json.loads(done.stdout)) == (0, {"status": "Accepted"})
+    assert server.asked[0] | {"token": ""} == {
+        "method": "PUT",
+        "path": "/api/shop/tag",
+        "query": {},
+        "body": {"tag": "A1"},
+        "token": "",
+    }
+
+
+def test_a_page_is_asked_for_as_json(shop, server, cli):
+    assert cli("shop", "view-summary", "--at", server.url).code == 0
+    assert server.asked[0]["path"] == "/shop/summary.json"
+
+
+def test_a_verb_without_an_api_function_does_not_run_at_a_url(shop, server, cli):
+    done = cli("--at", server.url, "shop", "local")
+    assert done.code == 2
+    assert "'local' of shop does not run on a server" in done.stderr
+    assert server.asked == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (
+            (404, {}, b'{"error": "no charger CP1", "hint": "see chargers"}'),
+            r"no charger CP1 \(404\)",
+        ),
+        ((500, {}, b"<html>"), r"Internal Server Error \(500\)"),
+        (
+            (302, {"Location": "http://elsewhere/"}, b""),
+            r"sends us on to http://elsewhere/ \(302\)",
+        ),
+        ((200, {}, b"<html>"), "did not answer with JSON"),
+    ],
+)
+def test_a_refusal_is_one_sentence(shop, server, answer, message):
+    server.answer = answer
+    with pytest.raises(GwayError, match=message):
+        shop.send("CP1", "Reset")
+    assert len(server.asked) == 1
+
+
+def test_a_server_that_died_counts_as_none(shop, gw, write):
+    write("work/server.json", json.dumps({"url": "http://127.0.0.1:1", "pid": 2**22 + 1}))
+    with pytest.raises(GwayError, match="needs a running server"):
+        shop.send("CP1", "Reset")
+
+
+def test_a_server_that_does_not_answer_is_named(shop, gw, server):
+    server.server_close()
+    with pytest.raises(GwayError, match=f"{server.url} does not answer"):
+        remote.request(gw, remote.Server(server.url, ""), "GET", "/", {})
+
+
+def test_a_damaged_record_is_an_error(gw, write):
+    write("work/server.json", "{")
+    with pytest.raises(GwayError, match=r"server\.json cannot be read"):
+        remote.recorded(gw)
+
+
+def test_a_token_is_only_for_its_own_server(shop, gw, server):
+    assert remote.at(gw, server.url).token == "s3cret"
+    assert remote.at(gw, "http://127.0.0.1:1").token == ""
+
+
+def test_a_token_is_never_sent_in_the_clear_to_the_network(gw):
+    gw.settings.override("TOKEN", "abc")
+    with pytest.raises(UsageError, match="not sent in the clear"):
+        remote.at(gw, "http://example.com")
+    assert remote.at(gw, "https://example.com/gw/").url == "https://example.com/gw"
+
+
+@pytest.mark.parametrize("url", ["ftp://x", "http://", ""])
+def test_only_http_addresses_are_taken(gw, url):
+    with pytest.raises(UsageError, match="no http address"):
+        remote.at(gw, url)
