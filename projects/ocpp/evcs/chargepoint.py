@@ -59,6 +59,9 @@ class Actions:
 class Person(Protocol):
     """Who acts at the charge point: sees to cables and tags."""
 
+    @property
+    def satisfied(self) -> bool: ...
+
     def act(self, point: ChargePoint, now: datetime) -> None: ...
 
     def wake_at(self) -> datetime | None: ...
@@ -133,10 +136,17 @@ class ChargePoint:
         return self.registration.online and self.registration.accepted
 
     @property
-    def idle(self) -> bool:
-        """Whether nothing runs and nothing is left to tell."""
+    def told(self) -> bool:
+        """Whether no session runs and nothing is left to tell."""
         running = any(one.session is not None for one in self.connectors.values())
         return not running and not self.outbox.waiting and self.outbox.flight is None
+
+    @property
+    def deserted(self) -> bool:
+        """Whether all is told, no car is there and nobody else is expected."""
+        cars = any(one.plugged or one.authorized for one in self.connectors.values())
+        expected = self.person is not None and not self.person.satisfied
+        return self.told and not cars and not expected
 
     def clock(self, now: datetime) -> datetime:
         """Give the charge point's own time."""
@@ -266,7 +276,7 @@ class ChargePoint:
         """Tell every status that differs from what was told last."""
         for connector in (self.whole, *self.connectors.values()):
             if connector.status != connector.shown:
-                connector.shown, connector.changed = connector.status, self.clock(now)
+                connector.shown, connector.changed = connector.status, now
             if self.reachable and connector.reported != connector.status:
                 self.tell_status(connector, now)
 
@@ -278,7 +288,7 @@ class ChargePoint:
             connector_id=connector.connector_id,
             error_code=error_code,
             status=status,
-            timestamp=format_time(connector.changed or self.clock(now)),
+            timestamp=format_time(self.clock(connector.changed or now)),
         )
         connector.reported = connector.status
 

@@ -83,7 +83,7 @@ class Connector:
     """What the last StatusNotification said; None when it has to be told anew."""
     shown: str = ""
     changed: datetime | None = None
-    """The status that was there after the last event, and since when."""
+    """The status that was there after the last event, and since when (as `now` was told)."""
     refused: str = ""
     """Why the last tag was turned away."""
 
