@@ -62,6 +62,7 @@ __all__ = [
     "errors",
     "export",
     "records",
+    "setup_app",
     "transactions",
     "view_charger_details",
     "view_charger_summary",
@@ -73,6 +74,12 @@ __all__ = [
 SETTINGS = (
     Setting("OCPP_DB", "ocpp.sqlite", str, help="database of the chargers, below the work folder"),
 )
+
+
+def setup_app() -> None:
+    """Open the database before chargers come; a damaged one stops the start here."""
+    gw.service(Store)
+
 
 # --- decisions ---------------------------------------------------------------
 
