@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import gevent
 from gevent.pywsgi import WSGIHandler, WSGIServer
+from gevent.socket import socket as GeventSocket
 
 from gway.web.door import Door, Ticket
 from gway.web.head import RequestHead
@@ -143,6 +144,16 @@ class HttpHandler(WSGIHandler):
         if self.server.stopping:
             self.close_connection = True
 
+    def run_application(self) -> None:
+        """Answer; what is left of a body that was refused is read for a moment only."""
+        super().run_application()
+        if self.close_connection:
+            self.visit.limit(_LINGER_S)
+
+    def _connection_upgrade_requested(self) -> bool:
+        """Give requests that ask for an upgrade an ordinary body, which ends."""
+        return False
+
     def log_request(self) -> None:
         """Write the access log: no query, for it may hold secrets."""
         if self.code != 101 and access_log.isEnabledFor(logging.INFO):
@@ -177,6 +188,9 @@ class HttpHandler(WSGIHandler):
         answer: Any = self._send_error_response_if_possible  # type: ignore[attr-defined]
         answer(500)
 
+
+# Hanging up with bytes unread would reset the connection, and the answer with it.
+_LINGER_S = 1.0
 
 _BAD_REQUEST = (
     b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n"
@@ -214,6 +228,19 @@ class Listener(WSGIServer):
             "wsgi.url_scheme": "https" if context else "http",
         }
         super().__init__(address, application, log=None, error_log=None, environ=environ)
+
+    @classmethod
+    def get_listener(cls, address: Any, backlog: int | None = None, family: Any = None) -> Any:
+        """Open the port (gevent's own forgets the socket when that fails)."""
+        sock = GeventSocket(family)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(address)
+            sock.listen(backlog or cls.backlog)
+        except OSError:
+            sock.close()
+            raise
+        return sock
 
     def do_handle(self, *args: Any) -> None:
         """Let an accepted connection in, or not (called in the loop)."""

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from gevent.event import Event
 
+from gway.errors import GwayError
 from gway.web.door import Door, Limits
 from gway.web.listener import Listener, WsgiApp, plain_answer
 from gway.web.tls import server_context
@@ -90,7 +91,13 @@ class Server:
     def start(self) -> None:
         """Listen; returns at once."""
         for listener in self._listeners:
-            listener.start()
+            where = f"{self.host}:{_port(listener)}"
+            try:
+                listener.start()
+            except OSError as error:
+                self.stop(timeout_s=0)
+                what = f"cannot listen on {where}: {error.strerror}"
+                raise GwayError(what, hint="choose another port; 0 picks a free one") from error
 
     def reload_tls(self) -> None:
         """Read the certificates again; open connections keep theirs."""
