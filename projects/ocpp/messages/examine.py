@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from functools import cache
 from typing import NamedTuple, cast
 
 import msgspec
@@ -182,8 +183,8 @@ class _Examiner:
             self.wrong_type(value, "string", path)
             return _as_text(value)
         if value not in info.values:
-            choices = shorten(", ".join(map(str, info.values)), 120)[1:-1]
-            self.note(PROPERTY, "enum", path, f"{shorten(value)} is not one of {choices}")
+            text = f"{shorten(value)} is not one of {_choices(info.values)}"
+            self.note(PROPERTY, "enum", path, text)
         return value
 
     def integer(self, value: object, info: inspect.IntType, path: str) -> int | None:
@@ -216,6 +217,11 @@ class _Examiner:
             text = f"{shorten(value)} has more than one decimal"
             self.note(PROPERTY, "decimals", path, text)
         return number
+
+
+@cache
+def _choices(values: tuple[object, ...]) -> str:
+    return shorten(", ".join(map(str, values)), 120)[1:-1]
 
 
 def _convert_sound(item: dict[str, object], cls: type[Payload]) -> Payload | None:
