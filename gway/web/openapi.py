@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Union, get_type_hints
 
 import msgspec
 
+from gway.conversion import alternatives
 from gway.web.mounts import Handler
 
 if TYPE_CHECKING:
     from gway.signature import Param
     from gway.web.routes import Site
 
+_ZONED = Annotated[datetime, msgspec.Meta(tz=True)]  # or the schema forgets that it is a time
 _REF = "#/components/schemas/{name}"
 
 
@@ -99,8 +102,10 @@ def _body(fields: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _schema(wanted: Any, components: dict[str, Any]) -> Mapping[str, Any]:
+    kinds = tuple(_ZONED if kind is datetime else kind for kind in alternatives(wanted))
     try:
-        (schema,), found = msgspec.json.schema_components((wanted,), ref_template=_REF)
+        kind = Union[kinds]  # noqa: UP007  # they are known at run time only
+        (schema,), found = msgspec.json.schema_components((kind,), ref_template=_REF)
     except TypeError:  # a type that JSON has no words for
         return {}
     components.update(found)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
 import os
@@ -74,11 +73,7 @@ class Running:
             ws_port=ws_port,
             tls=tls,
         )
-        try:
-            server.start()
-        except OSError as error:
-            server.stop(0)
-            raise _cannot_listen(error, host, (port, ws_port)) from error
+        server.start()
         self._server, self.host, self.token = server, host, token
         self._gw.serving = True
         self._write_state()
@@ -161,23 +156,3 @@ def public_warning(host: str) -> str | None:
         f"WARNING: {host} is open to the network and nobody has to sign in. "
         "Everybody who reaches it can stop sessions and reset chargers."
     )
-
-
-def _cannot_listen(error: OSError, host: str, ports: tuple[int, int | None]) -> GwayError:
-    wanted = " and ".join(str(port) for port in ports if port)
-    port = _port_in(str(error)) or wanted
-    if error.errno == errno.EADDRINUSE:
-        return GwayError(
-            f"port {port} of {host} is in use by another program",
-            hint="stop that one, or choose others with --port and --ws-port (0: any free one)",
-        )
-    if error.errno == errno.EACCES:
-        return GwayError(f"port {port} needs more rights", hint="choose one above 1023")
-    return GwayError(f"cannot listen on {host}: {error.strerror or error}")
-
-
-def _port_in(text: str) -> str:
-    """Return the port that gevent names in its message, empty if it names none."""
-    _, _, tail = text.rpartition(", ")
-    digits = "".join(character for character in tail if character.isdigit())
-    return digits if ":" in text and "(" in text else ""
