@@ -23,6 +23,7 @@ def run(argv: list[str]) -> int:
     front.debug = "--debug" in argv
     try:
         front = read_front(argv)
+        front.debug = front.debug or "--debug" in argv
         return _run(front)
     except GwayError as error:
         report(error, front.debug)

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable
 from typing import Any, Protocol
 
+LOOK_S = 1.0
+
 log = logging.getLogger("gway.jobs")
 
 
@@ -78,7 +80,12 @@ class Jobs:
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until somebody asks to stop; True if so, False after `timeout_s`."""
-        return self.stopping.wait(timeout_s)
+        if timeout_s is not None:
+            return self.stopping.wait(timeout_s)
+        # With a timer the loop of gevent has something to live for, whatever else ended.
+        while not self.stopping.wait(LOOK_S):
+            pass
+        return True
 
     def stop(self) -> None:
         """Ask everything to end."""

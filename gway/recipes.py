@@ -7,14 +7,13 @@ ends with `:` begins a block: each indented item below it, beginning with `-` or
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gway.catalog import find_recipe_folders, recipe_names
-from gway.errors import GwayError, Terminated, UnknownName, UsageError, did_you_mean
+from gway.errors import GwayError, UnknownName, UsageError, did_you_mean
 from gway.loader import bundled
 from gway.runner import sentence
 from gway.sigils import sigils_in
@@ -249,12 +248,10 @@ class RecipeRunner:
             for line in recipe.lines:
                 try:
                     self._runner.run_chain(line.words, values)
-                except RecipeError:
-                    raise
-                except (KeyboardInterrupt, Terminated, BrokenPipeError):
+                except BrokenPipeError:
                     raise
                 except Exception as error:
-                    raise RecipeError(recipe.label, line.number, sentence(error)) from error
+                    raise located(recipe, line, error) from error
         finally:
             self._open.pop()
 
@@ -271,11 +268,7 @@ class RecipeRunner:
                 except RecipeErrors as several:
                     errors.extend(several.errors)
                 except GwayError as error:
-                    errors.append(
-                        error
-                        if isinstance(error, RecipeError)
-                        else RecipeError(recipe.label, line.number, error)
-                    )
+                    errors.append(located(recipe, line, error))
         finally:
             self._open.pop()
         return errors
@@ -287,11 +280,21 @@ class RecipeRunner:
         try:
             for line in recipe.lines:
                 if line.words[0] == "run" and len(line.words) > 1 and "[" not in line.words[1]:
-                    inner = self.names(self.load(line.words[1]))
+                    try:
+                        inner = self.names(self.load(line.words[1]))
+                    except GwayError as error:
+                        raise located(recipe, line, error) from None
                     found = {**inner, **found}
         finally:
             self._open.pop()
         return found
+
+
+def located(recipe: Recipe, line: Line, error: Exception) -> RecipeError:
+    """Make an error one that names file and line; an inner recipe has done so already."""
+    if isinstance(error, RecipeError):
+        return error
+    return RecipeError(recipe.label, line.number, sentence(error))
 
 
 class RecipeErrors(UsageError):
@@ -301,8 +304,3 @@ class RecipeErrors(UsageError):
         super().__init__(f"{label}: {len(errors)} lines cannot run")
         self.errors = errors
         self.exit_code = max(error.exit_code for error in errors)
-
-
-def relative(path: Path) -> str:
-    """Give a path as seen from here when that is shorter."""
-    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
