@@ -5,8 +5,10 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from datetime import datetime
+from functools import reduce
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Annotated, Any, Union, get_type_hints
+from operator import or_
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import msgspec
 
@@ -104,7 +106,7 @@ def _body(fields: list[dict[str, Any]]) -> dict[str, Any]:
 def _schema(wanted: Any, components: dict[str, Any]) -> Mapping[str, Any]:
     kinds = tuple(_ZONED if kind is datetime else kind for kind in alternatives(wanted))
     try:
-        kind = Union[kinds]  # noqa: UP007  # they are known at run time only
+        kind = reduce(or_, kinds)
         (schema,), found = msgspec.json.schema_components((kind,), ref_template=_REF)
     except TypeError:  # a type that JSON has no words for
         return {}
