@@ -117,6 +117,8 @@ __all__ = [
     "ws_connect",
 ]
 
+NAV = {"charger-status": "Chargers"}  # what the site's navigation shows
+
 Row = dict[str, Any]
 Registration = Literal["Accepted", "Pending", "Rejected"]
 

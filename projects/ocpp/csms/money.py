@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("ocpp.csms")
 
 FIRST_RETRY_S = 0.1
+LONGEST_RETRY_S = 1.0
 PROBE_S = 1.0
 INTERNAL_ERROR_CLOSE = 1011
 
@@ -167,22 +168,26 @@ class Settlement:
         """Answer, or try again; runs in the loop and must not block."""
         session = self._session
         if error is None:
-            if self._attempts:
-                session.central.release(session.charger)
             session.central.gate.worked()
             self._answer()
             self._leave()
+            self._release()
             return
         runtime = session.central.runtime
         if not self._attempts:
             self._began = runtime.clock()
             session.charger.held += 1
-        delay_s = FIRST_RETRY_S * 2**self._attempts
-        self._attempts += 1
-        if runtime.clock() - self._began + delay_s <= session.central.options.store_retry_s:
+        left_s = self._began + session.central.options.store_retry_s - runtime.clock()
+        if left_s > 0:
+            delay_s = min(FIRST_RETRY_S * 2**self._attempts, LONGEST_RETRY_S, left_s)
+            self._attempts += 1
             runtime.later(delay_s, self._attempt)
         else:
             self._give_up(error)
+
+    def _release(self) -> None:
+        if self._attempts:
+            self._session.central.release(self._session.charger)
 
     def _give_up(self, error: BaseException) -> None:
         session = self._session
@@ -203,9 +208,8 @@ class Settlement:
         if charger.settling:
             charger.waiting = [*(charger.waiting or ()), self._answer]
         else:
-            if self._attempts:
-                self._session.central.release(charger)
             self._answer()
+        self._release()
 
     def _answer(self) -> None:
         if self._outcome is not None:
