@@ -110,6 +110,16 @@ class Database:
 
     def wait_for(self, unit: Unit) -> None:
         """Submit a unit and wait until it is durable; raises what went wrong."""
+        error = self._outcome_of(unit)
+        if error is not None:
+            raise error
+
+    def flush(self) -> None:
+        """Wait until everything submitted so far is durable or refused."""
+        if self._writer is not None:
+            self._outcome_of(self.unit())
+
+    def _outcome_of(self, unit: Unit) -> BaseException | None:
         outcome: list[BaseException | None] = []
         if self.hub is None:
             unit.submit(outcome.append)
@@ -122,13 +132,7 @@ class Database:
 
             unit.submit(done)
             event.wait()
-        if outcome[0] is not None:
-            raise outcome[0]
-
-    def flush(self) -> None:
-        """Wait until everything submitted so far is durable or refused."""
-        if self._writer is not None:
-            self.wait_for(self.unit())
+        return outcome[0]
 
     def migrate(self, component: str, steps: Sequence[migrations.Step]) -> int:
         """Bring the tables of `component` forward; gives the number of steps taken.
@@ -200,11 +204,9 @@ class Database:
 
     def close(self) -> None:
         """Store what waits and close all connections."""
-        if self._closed:
-            return
-        self._closed = True
         if self._writer is not None:
             self._writer.close()
+        self._closed = True
         for idle in (self._idle, self._idle_on_hub):
             while idle:
                 idle.pop().close()
