@@ -95,14 +95,14 @@ def test_the_browsers_own_word_stands_in_for_an_origin_of_null(shop: Any, client
     assert client.post("/shop/order", {"item": "pen"}, SEC_FETCH_SITE="cross-site").status == 403
 
 
-@pytest.mark.parametrize("site", ["cross-site", "same-site", "none"])
+@pytest.mark.parametrize("fetched", ["cross-site", "same-site", "none"])
 @pytest.mark.parametrize("origin", ["http://127.0.0.1:8888", None])
 def test_what_the_browser_calls_foreign_is_foreign(
-    shop: Any, client: Any, site: str, origin: str | None
+    shop: Any, client: Any, fetched: str, origin: str | None
 ) -> None:
     client.token()
     client.origin = origin
-    assert client.post("/shop/order", {"item": "pen"}, SEC_FETCH_SITE=site).status == 403
+    assert client.post("/shop/order", {"item": "pen"}, SEC_FETCH_SITE=fetched).status == 403
 
 
 def test_a_browser_without_a_session_changes_nothing(shop: Any, client: Any) -> None:
