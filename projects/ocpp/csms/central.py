@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections import deque
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -100,19 +101,24 @@ class CentralSystem:
         self._local_ids: LocalIds | None = None
         self._recall = Recall(self._recall_transaction, self._recall_start)
         self._recalled_all = False
+        self._sessions = 0
 
     def close(self) -> None:
-        """Answer what is under way and close all connections."""
+        """Answer what is under way, close all connections, and tell that they ended."""
         if self.closing:
             return
         self.closing = True
         deadline = self.runtime.clock() + self.options.drain_s
-        pause = self.runtime.flag()
-        while self._under_way() and self.runtime.clock() < deadline:
-            pause.wait(0.01)
+        self._wait_while(self._under_way, deadline)
         for charger in tuple(self.chargers.values()):
             if charger.session is not None:
                 charger.session.connection.close(GOING_AWAY, "the central system stops")
+        self._wait_while(lambda: self._sessions > 0, deadline + 1)
+
+    def _wait_while(self, condition: Callable[[], bool], deadline: float) -> None:
+        pause = self.runtime.flag()
+        while condition() and self.runtime.clock() < deadline:
+            pause.wait(0.01)
 
     def _under_way(self) -> bool:
         return any(one.busy or one.settling or one.backlog for one in self.chargers.values())
@@ -167,6 +173,7 @@ class CentralSystem:
         session = Session(self, charger, connection, link)
         connection.on_text = session.on_text
         connection.on_close = session.on_close
+        self._sessions += 1
         if charger.ping_interval_s is not None:
             connection.ping_interval_s = charger.ping_interval_s
         # What an operator rejected stays so; an accepted charger may skip the Boot (SPEC-J 5.4).
@@ -185,6 +192,7 @@ class CentralSystem:
     def left(self, session: Session) -> None:
         """Clean up after a connection, whoever holds its charger's id now."""
         charger = session.charger
+        self._sessions -= 1
         code, reason = session.ended or (1006, "")
         self.commands.connection_lost(session)
         session.answers = None
