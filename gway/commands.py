@@ -172,12 +172,12 @@ class Commands:
                 "'until' needs to know what to wait for",
                 "one of --done, --forever, --minutes N, --seconds N, --file PATH",
             )
+        before = _state(file)
         jobs = self._gateway.jobs
         jobs.released = True
         limit_s = (minutes or 0) * 60 + (seconds or 0)
         timed = minutes is not None or seconds is not None
         deadline = monotonic() + limit_s if timed else None
-        before = _state(file)
         while not (done and not jobs.alive()) and not (file and _state(file) != before):
             left = POLL_S if deadline is None else min(POLL_S, deadline - monotonic())
             if left <= 0 or jobs.wait(left):

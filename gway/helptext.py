@@ -148,13 +148,11 @@ def _verb_help(runner: Runner, words: list[str]) -> str:
     options = [param for param in signature.params if not param.positional]
     if values:
         parts += [section("Arguments"), table(_rows(values, lambda each: each.name.upper()))]
-    if options:
-        parts += [section("Options"), table(_rows(options, _option_form))]
+    rows = _rows(options, _option_form)
     if signature.extra is not None:
-        note = signature.extra.help or "any further option"
-        parts.append(table([("--key value", note)]) if options else section("Options"))
-        if not options:
-            parts.append(table([("--key value", note)]))
+        rows.append(("--key value", signature.extra.help or "any further option"))
+    if rows:
+        parts += [section("Options"), table(rows)]
     parts.append(_web_note(found.project, found.verb, found.function))
     return "".join(parts)
 

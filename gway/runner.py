@@ -79,8 +79,11 @@ class Runner:
         """
         found = self.find(words)
         context = Context(self.gateway.results, values, self.gateway.env)
-        if found.raw:
+        if found.raw and found.rest[:1] not in (["--help"], ["-h"]):
             return found.function(found.rest, values)
+        if found.raw:
+            show(self.commands.help(found.label))
+            return None
         signature = read(found.function)
         rest = [resolve(word, context) for word in found.rest]
         parsed = self._parse(found, signature, rest)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gway import gw
-from gway.conversion import convert
+from gway.conversion import UNKNOWN, convert
 from gway.errors import UsageError, did_you_mean
 from gway.signature import read
 
@@ -26,15 +26,35 @@ def setup_app(
     """
     from gway.web.routes import Site
 
-    node = gw.load(project)
+    own, converted = _own_setup(project, options)
     gw.load_siblings(project)
     site: Site = gw.service(Site)
-    own = node._functions().get("setup_app")
-    if own is None and options:
-        raise UsageError(f"{project} has no option '--{_dashed(next(iter(options)))}'")
     site.mount(project, home=home, path=path)
     if own is not None:
-        own(**_options(project, own, options))
+        own(**converted)
+
+
+def _check(
+    project: str, *, home: str | None = None, path: str | None = None, **options: Any
+) -> None:
+    """Try the names of a set-up without doing it, for `gway run RECIPE --check`."""
+    if project is UNKNOWN:
+        return
+    _own_setup(project, options)
+    views = [name.removeprefix("view_") for name in gw.load(project)._functions()]
+    if home is not None and home is not UNKNOWN and home.replace("-", "_") not in views:
+        raise UsageError(f"{project} has no view '{home}'", did_you_mean(home, views))
+
+
+setup_app.__gway_check__ = _check  # type: ignore[attr-defined]
+
+
+def _own_setup(project: str, given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Return the set-up that a project brings (None: none), and its options converted."""
+    own = gw.load(project)._functions().get("setup_app")
+    if own is None and given:
+        raise UsageError(f"{project} has no option '--{_dashed(next(iter(given)))}'")
+    return own, {} if own is None else _options(project, own, given)
 
 
 def _options(project: str, function: Any, given: dict[str, Any]) -> dict[str, Any]:
