@@ -66,15 +66,11 @@ def answered_after_sync(calls: list[Syscall], words: str, message_id: str) -> bo
         for call in calls
         if call.name == "pwrite64" and call.target.endswith("-wal") and words in call.text
     ]
-    return (
-        any(
-            sync.name in ("fdatasync", "fsync")
-            and sync.target == written[0].target
-            and sync.text.rstrip().endswith("= 0")
-            and written[0].done < sync.began
-            and sync.done < answer.began
-            for sync in calls
-        )
-        if written
-        else False
+    return bool(written) and any(
+        sync.name in ("fdatasync", "fsync")
+        and sync.target == written[0].target
+        and sync.text.rstrip().endswith("= 0")
+        and written[0].done < sync.began
+        and sync.done < answer.began
+        for sync in calls
     )
