@@ -191,6 +191,12 @@ def test_no_subprotocol_is_named_when_none_is_agreed(serve: Any, peers: Any) -> 
     assert "sec-websocket-protocol" not in answer.headers
 
 
+def test_no_compression_is_agreed(serve: Any, peers: Any) -> None:
+    answer = peers(serve().ws_port).ask(Sec_WebSocket_Extensions="permessage-deflate")
+    assert answer.status == 101
+    assert "sec-websocket-extensions" not in answer.headers
+
+
 # --- what the endpoint is told --------------------------------------------------
 
 
