@@ -30,8 +30,9 @@ BOARD = {
             return {"n": next(counter.asked), "sent": list(counter.sent),
                     "at": datetime(2026, 3, 1, 12, 3, 7, tzinfo=UTC)}
 
-        def view_board(refresh: str = "", topic: str = "", q: str = ""):
-            return PAGES("board", data=values(), refresh=refresh, topic=topic, q=q)
+        def view_board(refresh: str = "", topic: str = "", q: str = "", since: str = ""):
+            given = {"refresh": refresh, "topic": topic, "q": q, "since": since}
+            return PAGES("board", data=values(), **given)
 
         def render_part(fail: bool = False):
             if fail:
@@ -63,6 +64,7 @@ BOARD = {
         <div id="outcome"></div>
         <form gw-form="change" gw-target="#part" id="filter">
           <input name="q" id="q" value="{{q}}">
+          <input type="datetime-local" gw-utc name="since" id="since" value="{{since}}">
         </form>
         <button id="ask" gw-click="hint" gw-params="word=clicked" gw-target="#answer">Ask</button>
         <p id="answer"></p>
@@ -130,14 +132,13 @@ def test_an_element_renews_itself_and_nothing_the_reader_did_is_lost(page: Any, 
     page.locator("#panel summary").click()
     page.locator("#tick").check()
     page.locator("#choice").select_option("b")
-    page.locator("#list").evaluate(
-        "list => { list.style.maxHeight = '100px'; list.scrollTop = 321 }"
-    )
+    page.locator("#list").evaluate("list => { list.scrollTop = 321 }")
     page.locator("#typed").fill("half a wo")
     page.locator("#typed").evaluate("field => field.setSelectionRange(2, 5)")
     page.locator("#text").evaluate("text => getSelection().selectAllChildren(text)")
     page.locator("#typed").evaluate("field => { field.focus(); field.setSelectionRange(2, 5) }")
     page.evaluate("window.scrollTo(0, 40)")
+    assert page.evaluate("window.scrollY") == 40
     for _ in range(4):
         until_more(page, shown(page))
     assert page.locator("#panel").evaluate("panel => panel.open")
@@ -263,6 +264,17 @@ def test_times_are_local_with_utc_on_hover(chromium: Any, board: Any) -> None:
     time = tab.locator("#at")
     assert time.get_attribute("title") == "2026-03-01 12:03:07 UTC"
     assert time.text_content() == "1 Mar 2026 21:03:07"
+    context.close()
+
+
+def test_a_utc_field_is_local_on_the_page_and_utc_on_the_wire(chromium: Any, board: Any) -> None:
+    context = chromium.new_context(timezone_id="Asia/Tokyo")
+    tab = context.new_page()
+    tab.goto(f"{board.url}/board/board?since=2026-03-01T12:00:00Z")
+    assert tab.locator("#since").input_value() == "2026-03-01T21:00"
+    tab.locator("#since").fill("2026-03-02T09:30")
+    tab.locator("#since").blur()
+    tab.wait_for_url("**/board/board?since=2026-03-02T00%3A30%3A00.000Z")
     context.close()
 
 
