@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
+import sys
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
-from decimal import Decimal, InvalidOperation
 from enum import Enum
 from pathlib import Path
 from types import NoneType, UnionType
@@ -114,7 +113,6 @@ def describe(annotation: Any) -> str:
         Path: "path",
         datetime: "time",
         date: "date",
-        Decimal: "decimal",
         bytes: "text",
     }
     members = [each for each in alternatives(bare) if each is not NoneType]
@@ -124,7 +122,7 @@ def describe(annotation: Any) -> str:
         return "json"
     if bare in (Any, object):
         return "value"
-    return names.get(bare) or str(getattr(bare, "__name__", bare))
+    return names.get(bare) or str(getattr(bare, "__name__", bare)).lower()
 
 
 def _plain(annotation: Any) -> Any:
@@ -200,18 +198,17 @@ def _convert_text(text: str, annotation: Any, name: str) -> Any:
     readers: dict[Any, Any] = {
         int: _to_int,
         float: _to_float,
-        Decimal: _to_decimal,
         Path: lambda given: Path(given).expanduser(),
         datetime: _to_time,
         date: date.fromisoformat,
         bytes: str.encode,
     }
-    read = readers.get(annotation)
+    read = _to_decimal if _is_decimal(annotation) else readers.get(annotation)
     if read is None:
         raise BadValue(name, f"{name}: a text cannot become {describe(annotation)}")
     try:
         return read(text.strip())
-    except (ValueError, InvalidOperation):
+    except (ValueError, ArithmeticError):
         raise _bad(text, annotation, name) from None
 
 
@@ -259,7 +256,15 @@ def _to_float(text: str) -> float:
     return number
 
 
-def _to_decimal(text: str) -> Decimal:
+def _is_decimal(annotation: Any) -> bool:
+    # Whoever asks for one has imported it; all others need not.
+    decimal = sys.modules.get("decimal")
+    return decimal is not None and annotation is decimal.Decimal
+
+
+def _to_decimal(text: str) -> Any:
+    from decimal import Decimal
+
     number = Decimal(text)
     if not number.is_finite():
         raise ValueError(text)
@@ -284,6 +289,8 @@ def _to_enum(text: str, kind: type[Enum], name: str) -> Enum:
 
 
 def _to_mapping(text: str, name: str) -> dict[str, Any]:
+    import json
+
     try:
         found = json.loads(text)
     except ValueError as error:

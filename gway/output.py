@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import sys
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields, is_dataclass
 from datetime import date, datetime
 from enum import Enum
 from pathlib import Path
@@ -60,9 +58,9 @@ def fields_of(value: Any) -> dict[str, Any] | None:
         return {str(key): each for key, each in value.items()}
     if isinstance(value, type):
         return None
-    names: Sequence[str] | None = getattr(value, "__struct_fields__", None)
-    if names is None and is_dataclass(value):
-        names = [field.name for field in fields(value)]
+    names: Iterable[str] | None = getattr(value, "__struct_fields__", None)
+    if names is None:
+        names = getattr(value, "__dataclass_fields__", None)
     if names is None and isinstance(value, tuple):
         names = getattr(value, "_fields", None)
     return None if names is None else {name: getattr(value, name) for name in names}
@@ -128,6 +126,8 @@ def _show_json(value: Any, out: TextIO) -> None:
 
 
 def _show_csv(value: Any, out: TextIO) -> None:
+    import csv
+
     rows = rows_of(value)
     writer = csv.writer(out, lineterminator="\n")
     columns = columns_of(rows)
@@ -158,6 +158,8 @@ def _show_text(value: Any, out: TextIO) -> None:
 
 def _show_stream(items: Iterator[Any], format: Format, out: TextIO) -> None:
     """Write the items of a generator as they come; JSON is one array in the end."""
+    import csv
+
     columns: list[str] | None = None
     writer = csv.writer(out, lineterminator="\n")
     count = 0

@@ -81,6 +81,8 @@ class Gateway:
         self.results = Results()
         self.jobs = Jobs()
         self.closed = False
+        # Off while a command line shows a view as a table: markup would cost more than the data.
+        self.renders = True
         self._serving = False
         self._now = now
         self._plugins: PluginHost | None = None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from gway.conversion import UNKNOWN
 from gway.errors import BadValue, GwayError, UnknownName, UsageError, did_you_mean
-from gway.front import OUTER, Front, split_chain
+from gway.front import FORMATS, OUTER, Front, split_chain
 from gway.loader import Place, mount
 from gway.marks import WEB_PREFIXES
 from gway.output import Format, show
@@ -45,6 +45,7 @@ class Runner:
 
         self.gateway = gateway
         self.front = front
+        self._format = front.format
         self.commands = Commands(self)
 
     # --- running -------------------------------------------------------------
@@ -95,23 +96,33 @@ class Runner:
         at = parsed.outer.get("at", self.front.at)
         if found.function == self.commands.run:
             return self.commands.run_recipe(args, kwargs, values)
+        self._format = next((each for each in parsed.outer if each in FORMATS), self.front.format)
         result = finish(self._call(found, at, args, kwargs))
-        format = next((each for each in parsed.outer if each in OUTER_FORMATS), self.front.format)
         if isinstance(result, Iterator) and (kept or not shown):
             result = list(result)
         if shown:
-            show(result, cast("Format", format))
+            show(result, cast("Format", self._format))
         if not isinstance(result, (Iterator, ExitCode)):
             self.gateway.results.put(found.project, found.verb, result)
         return result
 
     def _call(self, found: Found, at: str | None, args: list[Any], kwargs: dict[str, Any]) -> Any:
         if at is None or not found.project:
-            return found.function(*args, **kwargs)
+            return self._call_here(found, args, kwargs)
         from gway import remote
 
         server = remote.at(self.gateway, at)
         return remote.call(self.gateway, server, found.function, args, kwargs)
+
+    def _call_here(self, found: Found, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        gateway = self.gateway
+        gateway.renders = (
+            gateway.serving or self._format == "html" or not found.verb.startswith("view_")
+        )
+        try:
+            return found.function(*args, **kwargs)
+        finally:
+            gateway.renders = True
 
     # --- finding -------------------------------------------------------------
 
@@ -228,9 +239,6 @@ class Runner:
 
 class ExitCode(int):
     """The result of a verb that is the exit code of the process, and nothing to show."""
-
-
-OUTER_FORMATS = ("json", "csv", "html")
 
 
 def is_raw(function: Callable[..., Any]) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as _datetime
-import decimal
 import enum
 import inspect
 import pathlib
@@ -310,7 +309,6 @@ _COMMON: dict[str, Any] = {
     **{name: getattr(typing, name) for name in ("Any", "Literal", "Optional", "Union")},
     **{name: getattr(abc, name) for name in ("Iterable", "Mapping", "Sequence")},
     "Path": pathlib.Path,
-    "Decimal": decimal.Decimal,
     "Enum": enum.Enum,
     "date": _datetime.date,
     "datetime": _datetime.datetime,

@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gway.resolver import current
 from gway.web import formats
 
 if TYPE_CHECKING:
@@ -156,6 +157,8 @@ class PageMaker:
             columns=columns,
             status=status,
         )
+        if not current().renders:
+            return page
         own = {"title": page.title, "rows": page.rows, "columns": page.columns, "page": page}
         html = self._shelf.render(template, {**page.data, **extra, **own})
         return Page(
