@@ -177,6 +177,24 @@ def test_taking_gw_refresh_away_stops_the_timer_and_the_events(
     assert asked(page, board) == before + 1
 
 
+def test_an_answer_that_comes_after_gw_refresh_was_taken_away_is_dropped(
+    page: Any, board: Any
+) -> None:
+    held: list[Any] = []
+    page.route("**/render/board/part*", lambda route: held.append(route))
+    page.goto(f"{board.url}/board/board")
+    before = shown(page)
+    with page.expect_request("**/render/board/part*") as asked_for:
+        page.locator("#part").evaluate("part => part.setAttribute('gw-refresh', '0.25')")
+    page.locator("#part").evaluate("part => part.removeAttribute('gw-refresh')")
+    # The element below is asked for and filled later, so the held answer was dealt with by then.
+    held[0].continue_()
+    asked_for.value.response().finished()
+    page.locator("#ask").click()
+    page.locator("#answer").get_by_text("hint clicked").wait_for()
+    assert shown(page) == before
+
+
 def test_gw_refresh_that_is_put_back_works_again(page: Any, board: Any) -> None:
     page.goto(f"{board.url}/board/board?refresh=0.25")
     page.locator("#part").evaluate("part => part.removeAttribute('gw-refresh')")
