@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gway.resolver import Gateway
+
+
+# A project defines its settings itself, or takes them over from one of its parts.
+_SETTINGS = re.compile(r"^SETTINGS\b *[:=]|^from .* import .*\bSETTINGS$", re.MULTILINE)
 
 
 def listed_projects() -> Iterator[tuple[Place, str]]:
@@ -83,5 +88,4 @@ def _modules_with_settings() -> Iterator[str]:
 
 
 def _has_settings(path: Path) -> bool:
-    text = path.read_text(encoding="utf-8")
-    return "\nSETTINGS = " in text or "\nSETTINGS: " in text
+    return _SETTINGS.search(path.read_text(encoding="utf-8")) is not None

@@ -135,8 +135,8 @@ class Commands:
         known = [name.replace("-", "_") for name in names]
         for key in values:
             if key not in known:
-                options = [f"--{name}" for name in [*known, "check"]]
-                hint = did_you_mean(f"--{key}", options)
+                options = [f"--{name.replace('_', '-')}" for name in [*known, "check"]]
+                hint = did_you_mean(key, options)
                 raise UsageError(
                     f"{label} has no [{key}] to fill",
                     hint or "it takes " + (", ".join(options[:-1]) or "nothing"),

@@ -147,7 +147,7 @@ def _filled(runner: Runner, words: list[str]) -> list[str]:
     from gway.recipes import RecipeRunner
 
     recipes = RecipeRunner(runner)
-    return [f"--{name}" for name in recipes.names(recipes.load(words[1]))]
+    return [f"--{_dashed(name)}" for name in recipes.names(recipes.load(words[1]))]
 
 
 def _recipes(root: str, prefix: str) -> list[str]:

@@ -170,7 +170,7 @@ def _recipe_help(runner: Runner, name: str) -> str:
     parts += [section("Usage"), f"  gway run {shown}{' [--key value ...]' if names else ''}\n"]
     if names:
         rows = [
-            (f"--{key}", "(required)" if default is None else f"(default: {default})")
+            (f"--{_shown(key)}", "(required)" if default is None else f"(default: {default})")
             for key, default in names.items()
         ]
         parts += [section("Values"), table(rows)]

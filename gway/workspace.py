@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 from gway.errors import GwayError
@@ -26,14 +27,26 @@ def find_root(given: str | os.PathLike[str] | None, env: Mapping[str, str], cwd:
         if not os.path.isdir(root):
             raise GwayError(f"the workspace {root} is not a folder", "create it first")
         return root
-    folder = os.path.abspath(cwd)
-    while True:
-        if any(os.path.isdir(os.path.join(folder, mark)) for mark in MARKS):
+    here = folder = os.path.abspath(cwd)
+    # The root of the file system is never one: many machines have a /work of their own.
+    while (parent := os.path.dirname(folder)) != folder:
+        if any(_is_mark(os.path.join(folder, mark), folder == here) for mark in MARKS):
             return folder
-        parent = os.path.dirname(folder)
-        if parent == folder:
-            return os.path.abspath(cwd)
         folder = parent
+    return here
+
+
+def _is_mark(path: str, trusted: bool) -> bool:
+    """Say whether a folder marks a workspace; code found by searching must be ours or root's.
+
+    Otherwise whoever may write to /tmp could have their `projects/` run by all who work below it.
+    """
+    try:
+        found = os.stat(path)
+    except OSError:
+        return False
+    owners = (os.geteuid(), 0)
+    return stat.S_ISDIR(found.st_mode) and (trusted or found.st_uid in owners)
 
 
 class Workspace:

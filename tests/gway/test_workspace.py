@@ -17,6 +17,21 @@ def test_the_nearest_parent_that_looks_like_a_workspace_is_one(tmp_path):
     assert find_root(None, {}, str(inner)) == str(tmp_path / "a")
 
 
+def test_the_root_of_the_file_system_is_no_workspace(tmp_path, monkeypatch):
+    monkeypatch.setattr("gway.workspace._is_mark", lambda path, trusted: path.startswith("/work"))
+    assert find_root(None, {}, str(tmp_path)) == str(tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_parent_that_somebody_else_owns_is_no_workspace(tmp_path, monkeypatch):
+    (tmp_path / "projects").mkdir()
+    inner = tmp_path / "a"
+    inner.mkdir()
+    os.chown(tmp_path / "projects", 12345, -1)
+    assert find_root(None, {}, str(inner)) == str(inner)
+    assert find_root(None, {}, str(tmp_path)) == str(tmp_path)
+
+
 def test_the_variable_comes_before_the_search_and_the_flag_before_both(tmp_path):
     for name in ("flag", "variable", "here"):
         (tmp_path / name / "projects").mkdir(parents=True)
