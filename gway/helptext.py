@@ -130,10 +130,14 @@ def _place_help(runner: Runner, place: Place) -> str:
 
 
 def _verb_help(runner: Runner, words: list[str]) -> str:
-    from gway.signature import read
+    from gway.signature import read, read_named
 
     found = runner.find(words)
-    signature = read(found.function)
+    if found.project and not found.raw:
+        functions = runner.gateway.load(found.project)._functions()
+        signature = read_named(found.verb, {found.verb: found.function, **functions})
+    else:
+        signature = read(found.function)
     name = f"{found.project} {_shown(found.verb)}" if found.project else found.verb
     if found.raw:
         summary, _, form = signature.summary.partition(": ")

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from gway.conversion import UNKNOWN, Unreadable, convert, is_flag, is_list, takes_spaces
 from gway.errors import BadValue, UsageError, did_you_mean
+from gway.marks import web_name
 from gway.results import MISSING, Results
 
 if typing.TYPE_CHECKING:
@@ -125,6 +126,24 @@ def read(function: Callable[..., Any]) -> Signature:
                 Param(each.name, annotation, default, each.kind is not each.KEYWORD_ONLY, note)
             )
     return Signature(function, tuple(params), many, extra, summary, text)
+
+
+def read_named(name: str, functions: Mapping[str, Callable[..., Any]]) -> Signature:
+    """Read a function of a project by its name.
+
+    What a page or an API call leaves unsaid of a parameter is taken from the verb that
+    it stands for: `api_reset` and `view_post_reset` from `reset`.
+
+    :param functions: all of the project
+    """
+    signature = read(functions[name])
+    web = web_name(name)
+    verb = functions.get(web[1]) if web is not None else None
+    if verb is None:
+        return signature
+    notes = {param.name: param.help for param in read(verb).params}
+    params = (p if p.help else p._replace(help=notes.get(p.name, "")) for p in signature.params)
+    return signature._replace(params=tuple(params))
 
 
 def split_doc(doc: str) -> tuple[str, str, dict[str, str]]:

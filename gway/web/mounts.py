@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gway.marks import Access, access_of, web_name
 from gway.resolver import public_functions
-from gway.signature import Signature, read
+from gway.signature import Signature, read_named
 from gway.web import formats
 from gway.web.reply import Problem
 
@@ -67,12 +67,17 @@ class Mount:
     ws_connect: Callable[..., Any] | None = None
     handlers: dict[tuple[str, str], dict[str, Handler]] = field(default_factory=dict)
 
-    def add(self, function_name: str, function: Callable[..., Any]) -> None:
-        """Offer a function if its name begins with `view_`, `api_` or `render_`."""
+    def add(self, function_name: str, functions: Mapping[str, Callable[..., Any]]) -> None:
+        """Offer a function if its name begins with `view_`, `api_` or `render_`.
+
+        :param functions: all of the project
+        """
         named = web_name(function_name)
         if named is not None:
+            function = functions[function_name]
             access = access_of(function)
-            handler = Handler(self.project, *named, function, access, read(function))
+            signature = read_named(function_name, functions)
+            handler = Handler(self.project, *named, function, access, signature)
             self.handlers.setdefault(named, {})[handler.method] = handler
 
     def find(self, kind: str, name: str, method: str) -> Handler | None:
@@ -127,8 +132,9 @@ def mount_of(gw: Gateway, project: str, path: str) -> Mount:
         nav=getattr(module, "NAV", None),
         ws_connect=getattr(module, "ws_connect", None),
     )
-    for name, function in public_functions(module).items():
-        mount.add(name, function)
+    functions = public_functions(module)
+    for name in functions:
+        mount.add(name, functions)
     return mount
 
 
