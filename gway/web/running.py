@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gway.errors import GwayError
-from gway.settings import Setting
 from gway.web.auth import Gate, is_loopback
 from gway.web.metrics import Metrics
 from gway.web.routes import Site
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("gway.web")
 
-HOSTS = Setting("WEB_HOSTS", "", str, "more host names that browsers may call the server by")
 STOP_TIMEOUT_S = 4.0
 _STATE = "server.json"
 
@@ -63,7 +61,7 @@ class Running:
             raise GwayError(f"a server runs already at {self.url}", "stop it first")
         gate: Gate = self._gw.service(Gate)
         token = secrets.token_urlsafe(32)
-        names = str(self._gw.settings.get(HOSTS)).replace(",", " ").split()
+        names = str(self._gw.settings.get("WEB_HOSTS")).replace(",", " ").split()
         gate.bind(host, token=token, insecure=insecure, names=names)
         server = Server(
             self._site.wsgi_app,
