@@ -15,8 +15,6 @@ from gway.projects.ocpp.evcs.connector import Connector
 if TYPE_CHECKING:
     from gway.projects.ocpp.evcs.chargepoint import ChargePoint
 
-STEP_S = 1.0
-"""How long people take for one movement."""
 PATIENCE_S = 60.0
 """How long they wait for a session to begin before they give up."""
 
@@ -27,11 +25,13 @@ class Driver:
 
     :param repeat: sessions to make; None for no end
     :param pause_s: time before the first session and between two of them
+    :param step_s: how long people take for one movement
     """
 
     id_tag: str
     repeat: int | None = 1
     pause_s: float = 2.0
+    step_s: float = 1.0
     begun: int = 0
     given_up: int = 0
     _next_at: datetime | None = None
@@ -88,13 +88,13 @@ class Driver:
             self._showed = True
             point.do_present(number, self.id_tag, now)
         full = session is not None and session.car.full
-        if self._after(number, "stop", full, now, 2 * STEP_S) and session is not None:
+        if self._after(number, "stop", full, now, 2 * self.step_s) and session is not None:
             point.do_present(number, session.id_tag, now)
         if self._after(number, "leave", connector.plugged and connector.finishing, now):
             point.do_unplug(number, now)
         # Refused, or nobody answers: drive away.
         turned_away = waiting and bool(connector.refused)
-        if self._after(number, "refused", turned_away, now, 2 * STEP_S) or self._after(
+        if self._after(number, "refused", turned_away, now, 2 * self.step_s) or self._after(
             number, "patience", waiting, now, PATIENCE_S
         ):
             self.given_up += 1
@@ -102,14 +102,15 @@ class Driver:
             point.do_unplug(number, now)
 
     def _after(
-        self, number: int, what: str, wanted: object, now: datetime, seconds: float = STEP_S
+        self, number: int, what: str, wanted: object, now: datetime, seconds: float | None = None
     ) -> bool:
         """Tell whether something has been wanted for long enough to do it now."""
         key = (number, what)
         if not wanted:
             self._hands.pop(key, None)
             return False
-        due = self._hands.setdefault(key, now + timedelta(seconds=seconds))
+        pause = timedelta(seconds=self.step_s if seconds is None else seconds)
+        due = self._hands.setdefault(key, now + pause)
         if now < due:
             return False
         del self._hands[key]

@@ -1,0 +1,202 @@
+"""The WebSocket of a simulated charge point: websocket-client, held on a short lead.
+
+Ten seconds for everything, no redirects, certificates checked, messages of at most
+1 MiB, one sender at a time. Works with threads and with gevent's patches.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from websocket import (
+    ABNF,
+    WebSocket,
+    WebSocketBadStatusException,
+    WebSocketException,
+    WebSocketPayloadException,
+    WebSocketTimeoutException,
+)
+from websocket._abnf import continuous_frame, frame_buffer
+
+log = logging.getLogger("ocpp.evcs")
+
+SUBPROTOCOL = "ocpp1.6"
+TIMEOUT_S = 10.0
+MAX_MESSAGE = 1 << 20
+BINARY_REFUSED = 1003
+TOO_LONG = 1009
+_REFUSALS = {
+    400: "the path or the subprotocol is not what it expects",
+    401: "user name or password is wrong",
+    403: "access is forbidden",
+    404: "it knows no such charge point or path",
+    429: "too many tries",
+    503: "it cannot take charge points now",
+}
+
+
+class LinkError(Exception):
+    """A link that could not be made, or that ended; says why in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a charge point connects to.
+
+    :param password: called for each connection: an AuthorizationKey may have changed
+    :param ca: file with the certificates to trust; None trusts the system's
+    """
+
+    url: str
+    username: str = ""
+    password: Callable[[], bytes | None] = lambda: None
+    ca: Path | None = None
+
+    @property
+    def charger_id(self) -> str:
+        """The identity in the address: its last segment, decoded once (SPEC-J 3.1.1)."""
+        return unquote(urlsplit(self.url).path.rpartition("/")[2])
+
+    def headers(self) -> list[str]:
+        """Give the request headers beyond the usual ones."""
+        password = self.password()
+        if password is None:
+            return []
+        user = (self.username or self.charger_id).encode()
+        return ["Authorization: Basic " + base64.b64encode(user + b":" + password).decode()]
+
+
+class TooLong(WebSocketPayloadException):
+    """A message beyond the limit."""
+
+
+class _Frames(frame_buffer):
+    """Refuses a frame by its announced length, before a byte of it is read."""
+
+    def recv_length(self) -> None:
+        super().recv_length()
+        if self.length is not None and self.length > MAX_MESSAGE:
+            raise TooLong(f"a frame of {self.length} bytes is too long")
+
+
+class _Fragments(continuous_frame):
+    """Refuses a message whose fragments grow beyond the limit."""
+
+    def add(self, frame: ABNF) -> None:
+        held = len(self.cont_data[1]) if self.cont_data else 0
+        if held + len(frame.data) > MAX_MESSAGE:
+            raise TooLong("a message is too long")
+        super().add(frame)
+
+
+def _new_socket(options: dict[str, Any]) -> Any:
+    """Make a socket, typed as Any: some of its methods have no annotations."""
+    return WebSocket(enable_multithread=True, sslopt=options)
+
+
+class WebSocketLink:
+    """One open connection. Any thread may send and hang up; one reads and releases."""
+
+    def __init__(self, target: Target) -> None:
+        self._leaving = False
+        options: dict[str, Any] = {}
+        if target.url.startswith("wss:"):
+            options["context"] = ssl.create_default_context(cafile=target.ca)
+        self._socket = _new_socket(options)
+        self._socket.frame_buffer = _Frames(self._socket._recv, False)
+        self._socket.cont_frame = _Fragments(False, False)
+        try:
+            self._socket.connect(
+                target.url,
+                timeout=TIMEOUT_S,
+                redirect_limit=0,
+                subprotocols=[SUBPROTOCOL],
+                header=target.headers(),
+            )
+        except WebSocketBadStatusException as error:
+            reason = _REFUSALS.get(error.status_code, "")
+            tail = f": {reason}" if reason else ""
+            raise LinkError(f"refused with HTTP {error.status_code}{tail}") from None
+        except (WebSocketException, OSError, ValueError) as error:
+            raise LinkError(_words(error)) from None
+
+    def send(self, frame: bytes) -> None:
+        """Send one text message."""
+        try:
+            self._socket.send(frame, ABNF.OPCODE_TEXT)
+        except (WebSocketException, OSError) as error:
+            raise LinkError(_words(error)) from None
+
+    def ping(self) -> None:
+        """Ask for a sign of life."""
+        try:
+            self._socket.ping()
+        except (WebSocketException, OSError) as error:
+            raise LinkError(_words(error)) from None
+
+    def receive(self) -> bytes | None:
+        """Wait for a message; empty for any other sign of life, None after ten quiet seconds."""
+        try:
+            opcode, frame = self._socket.recv_data_frame(control_frame=True)
+        except WebSocketTimeoutException:
+            if self._leaving:
+                raise LinkError("left") from None
+            return None
+        except TooLong as error:
+            self.hang_up(TOO_LONG)
+            raise LinkError(str(error)) from None
+        except (WebSocketException, OSError, ValueError, AttributeError) as error:
+            # A socket that is shut down under a reader shows itself in any of these ways.
+            raise LinkError("left" if self._leaving else _words(error)) from None
+        if opcode == ABNF.OPCODE_CLOSE:
+            raise LinkError(_close_words(frame.data))
+        if opcode == ABNF.OPCODE_BINARY:
+            self.hang_up(BINARY_REFUSED, "OCPP is text")
+            raise LinkError("binary message received")
+        return bytes(frame.data) if opcode == ABNF.OPCODE_TEXT else b""
+
+    def hang_up(self, code: int = 1000, reason: str = "") -> None:
+        """Say goodbye; the reader ends when the other side does the same, or is silent.
+
+        Cutting at once could destroy what was sent last and is still on its way.
+        """
+        self._leaving = True
+        try:
+            self._socket.send_close(code, reason)
+        except (WebSocketException, OSError) as error:
+            log.debug("no goodbye: %s", error)
+            self.drop()
+
+    def drop(self) -> None:
+        """Cut the connection, under a reader that waits, too."""
+        self._leaving = True
+        self._socket.connected = True  # or `abort` would do nothing after a goodbye
+        self._socket.abort()
+
+    def release(self) -> None:
+        """Give the socket back; by the reader, after its last `receive`."""
+        self._socket.shutdown()
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {error.verify_message}"
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused: nothing listens there"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return str(error).split("\n", 1)[0][:200] or type(error).__name__
+
+
+def _close_words(data: bytes) -> str:
+    if len(data) < 2:
+        return "closed"
+    reason = data[2:].decode("utf-8", "replace")
+    return f"closed with {int.from_bytes(data[:2], 'big')} {reason}".rstrip()
