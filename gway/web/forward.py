@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import logging
 import ssl
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from gway.errors import UsageError
 from gway.web.reply import Problem, Redirect, Reply
@@ -14,6 +14,7 @@ from gway.web.request import Request
 log = logging.getLogger("gway.web.forward")
 
 TIMEOUT_S = 10.0
+VIA = "1.1 gway"
 SIZE_LIMIT = 16 * 1024 * 1024
 _PASSED_ON = ("Accept", "Accept-Language", "X-GWAY-Fragment")
 _KEPT = ("Content-Disposition", "ETag", "Last-Modified")
@@ -38,8 +39,10 @@ class Forward:
         self._port = parts.port
         self._base = parts.path.rstrip("/")
 
-    def __call__(self, request: Request) -> Reply:
-        """Answer a request with what the remote says to it."""
+    def __call__(self, request: Request) -> Reply | None:
+        """Answer a request with what the remote says to it; None if it came from a gateway."""
+        if VIA in request.header("Via"):
+            return None  # two gateways that ask each other would never stop
         connection = self._connect()
         try:
             connection.request(request.method, self._target(request), headers=_headers(request))
@@ -66,14 +69,12 @@ class Forward:
         return http.client.HTTPConnection(self._host, self._port, timeout=TIMEOUT_S)
 
     def _target(self, request: Request) -> str:
-        from urllib.parse import quote
-
         query = f"?{request.query_string}" if request.query_string else ""
         return self._base + quote(request.path) + query
 
     def _reply(self, answer: http.client.HTTPResponse, body: bytes) -> Reply:
         headers = [(name, value) for name in _KEPT if (value := answer.getheader(name))]
-        headers.append(("Via", "1.1 gway"))
+        headers.append(("Via", VIA))
         kind = answer.getheader("Content-Type", "application/octet-stream")
         if answer.status in (301, 302, 303, 307, 308):
             try:
@@ -86,4 +87,4 @@ class Forward:
 
 def _headers(request: Request) -> dict[str, str]:
     passed = {name: request.header(name) for name in _PASSED_ON if request.header(name)}
-    return {**passed, "User-Agent": "gway"}
+    return {**passed, "User-Agent": "gway", "Via": VIA}

@@ -91,7 +91,10 @@ class Redirect:
 
 def reason_of(status: int) -> str:
     """Return the standard words for a status."""
-    return HTTPStatus(status).phrase
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:  # another server's own invention, handed on
+        return "Unknown"
 
 
 def json_reply(value: Any, status: int = 200) -> Reply:

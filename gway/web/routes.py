@@ -83,10 +83,17 @@ class Site:
                     hint="it has " + ", ".join(h.name for h in mount.of_kind("view")),
                 )
             self.home = f"{where}/{home.replace('_', '-')}"
+        self._unmount(project)
         self.mounts[_folded(where)] = mount
         if mount.ws_connect is not None:
             self.ws_routes[f"{where}/"] = mount.ws_connect
         return mount
+
+    def _unmount(self, project: str) -> None:
+        for key, mount in list(self.mounts.items()):
+            if mount.project == project:
+                del self.mounts[key]
+                self.ws_routes.pop(f"{mount.path}/", None)
 
     def path_of(self, project: str) -> str:
         """Return where a project is, or would be."""

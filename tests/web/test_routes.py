@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from gway.errors import UnknownName, UsageError
+
 HELLO = '''
 from typing import Literal
 from gway import Page, access
@@ -246,8 +248,6 @@ def test_home_is_where_the_front_leads(project: Any, site: Any, client: Any) -> 
 def test_a_home_that_is_no_view_is_an_error_that_says_what_there_is(
     project: Any, site: Any
 ) -> None:
-    from gway.errors import UnknownName
-
     project("p", "def view_one(): return 1")
     with pytest.raises(UnknownName, match="has no view 'two'"):
         site.mount("p", home="two")
@@ -256,6 +256,64 @@ def test_a_home_that_is_no_view_is_an_error_that_says_what_there_is(
 def test_a_project_may_stand_at_another_path(hello: Any, site: Any, client: Any) -> None:
     site.mount("hello", path="/elsewhere/here")
     assert client.get("/elsewhere/here/plain").status == 200
+    assert client.get("/hello/plain").status == 404
+    assert 'href="/elsewhere/here/plain"' in client.get("/elsewhere/here").text
+
+
+def test_two_projects_cannot_stand_at_one_path(hello: Any, project: Any, site: Any) -> None:
+    project("p", "def view_one(): return 1")
+    with pytest.raises(UsageError, match="/hello is taken by hello"):
+        site.mount("p", path="hello")
+
+
+def test_a_project_at_the_root_answers_everything_that_is_not_taken(
+    hello: Any, project: Any, site: Any, client: Any
+) -> None:
+    project("p", "def view_one(): return 'first'\ndef view_index(): return 'front'")
+    site.mount("p", path="/")
+    assert "first" in client.get("/one").text
+    assert "front" in client.get("/").text
+    assert client.get("/hello/plain").status == 200
+    assert client.get("/metrics").text.startswith("# HELP")
+
+
+def test_a_changing_view_that_returns_nothing_leads_back_to_its_page(
+    project: Any, site: Any, client: Any
+) -> None:
+    project("p", """
+        from gway.web.reply import Redirect
+        def view_one(): return 1
+        def view_post_one(): pass
+        def view_post_two(): return Redirect("/p/one?done=yes")
+    """)  # fmt: skip
+    site.mount("p")
+    answer = client.post("/p/one")
+    assert (answer.status, answer.headers["location"]) == (303, "/p/one")
+    assert client.post("/p/two").headers["location"] == "/p/one?done=yes"
+
+
+def test_a_form_with_parts_is_read(hello: Any, client: Any) -> None:
+    form = (
+        '--b\r\nContent-Disposition: form-data; name="csrf"\r\n\r\n'
+        f"{client.token()}\r\n"
+        '--b\r\nContent-Disposition: form-data; name="item"\r\n\r\nCafé\r\n--b--\r\n'
+    ).encode()
+    answer = client.send("POST", "/hello/order", form, "multipart/form-data; boundary=b")
+    assert "Café 1" in answer.text
+    assert client.send("POST", "/hello/order", b"--b", "multipart/form-data").status == 400
+
+
+def test_the_navigation_has_views_that_open_by_themselves_or_those_a_project_names(
+    hello: Any, project: Any, site: Any
+) -> None:
+    project("p", 'NAV = {"one": "First"}\ndef view_one(): return 1\ndef view_two(): return 2')
+    site.mount("p")
+    site.add_link("/p/two", "More")
+    titles = [link["title"] for link in site.navigation("/p/one") if link["path"].startswith("/p")]
+    assert titles == ["First", "More"]
+    assert [link["title"] for link in site.navigation("/p/one") if link["here"]] == ["First"]
+    with pytest.raises(UsageError, match="not a path of this server"):
+        site.add_link("https://elsewhere.example", "Away")
 
 
 def test_a_redirect_never_leaves_the_server() -> None:

@@ -522,6 +522,7 @@
   });
 
   localise(document);
+  document.querySelector(".bar [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
   setInterval(tick, TICK_MS);
   tick();
   window.gway = Object.freeze({ refresh, morph, note });

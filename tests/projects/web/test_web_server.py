@@ -167,6 +167,18 @@ def test_the_token_is_for_the_owner_alone_and_goes_with_the_server(
     assert not file.exists()
 
 
+def test_the_users_own_part_of_a_namespace_is_loaded_with_it(serve: Serve, workspace: Path) -> None:
+    shop = workspace / "projects" / "shop"
+    shop.mkdir()
+    (shop / "till.py").write_text("def view_open(): return 'open'")
+    (shop / "tariff.py").write_text(
+        "from gway import hookimpl\nfrom gway.hookspecs import HealthCheck\n"
+        "@hookimpl\ndef gway_health(): return [HealthCheck('tariff', True)]\n"
+    )
+    site = serve("web.app", "setup-app", "shop.till", "-", *SERVE)
+    assert json.loads(site.get("/readyz")[1])["checks"] == {"tariff": "ok"}
+
+
 def test_a_live_verb_runs_in_the_server(serve: Serve, run: Any) -> None:
     serve("web", "app", "setup-app", "hello", "--times", "7", "-", *SERVE)
     assert run("hello", "times").stdout == "7\n"
@@ -284,6 +296,8 @@ def test_what_is_not_known_here_is_asked_of_the_other_gateway(
     moved = local.get("/far/moved")[0]
     assert (moved.status, moved.getheader("Location")) == (303, "/far/where?name=x")
     assert local.get("/nowhere")[0].status == 404
+    # What a gateway asks is not asked of a third one, or two could ask each other for ever.
+    assert local.get("/far/where?name=Ada", Via="1.1 gway")[0].status == 404
     remote.process.terminate()
     remote.process.wait(5)
     answer, body = local.get("/far/where?name=Ada")
