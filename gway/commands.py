@@ -44,8 +44,9 @@ class Commands:
         :param name: such as `ocpp.csms`, `ocpp csms reset` or `etron/local`
         """
         from gway import helptext
+        from gway.output import Styled
 
-        return helptext.explain(self._runner, list(name))
+        return Styled(helptext.explain(self._runner, list(name)))
 
     def projects(self) -> list[dict[str, Any]]:
         """List the projects that have functions, and where they come from."""

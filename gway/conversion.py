@@ -98,13 +98,15 @@ def describe(annotation: Any) -> str:
     """Name the kind of value in a word or two, for help and errors."""
     if isinstance(annotation, Unreadable):
         return annotation.text
-    choices = choices_of(annotation)
-    if choices:
-        return "|".join(choices)
     bare = without_none(annotation)
     if is_list(bare):
         inner = get_args(bare)
         return f"{describe(inner[0]) if inner else 'text'} ..."
+    members = [each for each in alternatives(bare) if each is not NoneType]
+    if len(members) > 1:
+        return " or ".join(dict.fromkeys(describe(each) for each in members))
+    if choices_of(bare):
+        return "|".join(choices_of(bare))
     names = {
         str: "text",
         int: "int",
@@ -115,9 +117,6 @@ def describe(annotation: Any) -> str:
         date: "date",
         bytes: "text",
     }
-    members = [each for each in alternatives(bare) if each is not NoneType]
-    if len(members) > 1:
-        return " or ".join(dict.fromkeys(describe(each) for each in members))
     if _is_mapping(bare):
         return "json"
     if bare in (Any, object):

@@ -88,13 +88,17 @@ def explain(runner: Runner, words: list[str]) -> str:
 
 def usage(label: str, signature: Signature) -> str:
     """Give the one-line form of a verb, such as `gway cdv find FILE ID [--field TEXT]`."""
+    return " ".join(_usage_words(label, signature))
+
+
+def _usage_words(label: str, signature: Signature) -> list[str]:
     words = [f"gway {label}"]
     words.extend(_usage_of(param) for param in signature.params)
     if signature.many is not None:
         words.append(f"[{signature.many.name.upper()} ...]")
     if signature.extra is not None:
         words.append("[--key value ...]")
-    return " ".join(words)
+    return words
 
 
 # --- kinds of help -----------------------------------------------------------
@@ -116,14 +120,20 @@ def _place_help(runner: Runner, place: Place) -> str:
     from gway.signature import read
 
     functions = runner.gateway.load(place.name)._functions()
-    verbs = {name: fn for name, fn in functions.items() if is_verb(name)}
-    views = {name: fn for name, fn in functions.items() if name.startswith("view_")}
-    calls = {name: fn for name, fn in functions.items() if name.startswith("api_")}
-    for title, group in (("Verbs", verbs), ("Pages", views), ("API", calls)):
-        if group:
-            parts.append(section(title))
-            parts.append(table([(_shown(name), read(fn).summary) for name, fn in group.items()]))
-    first = next(iter(verbs or functions), None)
+    groups: dict[str, list[tuple[str, str]]] = {"Verbs": [], "Pages": [], "API": []}
+    for name, fn in functions.items():
+        summary = read(fn).summary
+        answers = _address(place.name, name, fn)
+        if is_verb(name):
+            groups["Verbs"].append((_shown(name), summary))
+        elif name.startswith("view_") and answers.startswith("GET"):
+            groups["Pages"].append((_shown(name), summary))
+        elif name.startswith("api_"):
+            groups["API"].append((answers, summary))
+    for title, rows in groups.items():
+        if rows:
+            parts += [section(title), table(rows)]
+    first = next(iter(sorted(functions, key=lambda name: not is_verb(name))), None)
     if first:
         parts.append(f"\nSee `gway help {place.name} {_shown(first)}` for one of them.\n")
     return "".join(parts)
@@ -145,7 +155,7 @@ def _verb_help(runner: Runner, words: list[str]) -> str:
     parts = [f"{bold(signature.summary or name)}\n"]
     if signature.text:
         parts.append(f"\n{signature.text}\n")
-    parts += [section("Usage"), fold(usage(name, signature), "  ", "      ")]
+    parts += [section("Usage"), fold(_usage_words(name, signature), "  ", "      ")]
     values = [param for param in signature.params if param.positional]
     if signature.many is not None:
         values.append(signature.many)
@@ -203,13 +213,13 @@ def _usage_of(param: Param) -> str:
 
 
 def _option_form(param: Param) -> str:
-    from gway.conversion import choices_of, describe, is_flag
+    from gway.conversion import alternatives, choices_of, describe, is_flag
 
     if is_flag(param.annotation):
         return f"--no-{param.option[2:]}" if param.default is True else param.option
-    choices = choices_of(param.annotation)
-    kind = "|".join(choices) if choices else describe(param.annotation).upper()
-    return f"{param.option} {kind}"
+    members = (each for each in alternatives(param.annotation) if each is not type(None))
+    kinds = (describe(each) if choices_of(each) else describe(each).upper() for each in members)
+    return f"{param.option} {'|'.join(dict.fromkeys(kinds))}"
 
 
 def _rows(params: Iterable[Param], form: Callable[[Param], str]) -> list[tuple[str, str]]:
@@ -232,6 +242,14 @@ def _rows(params: Iterable[Param], form: Callable[[Param], str]) -> list[tuple[s
 
 
 def _web_note(project: str, verb: str, function: Callable[..., Any]) -> str:
+    from gway.marks import access_of
+
+    answers = _address(project, verb, function)
+    return f"\nOn the web: {answers} (role {access_of(function).role})\n" if answers else ""
+
+
+def _address(project: str, verb: str, function: Callable[..., Any]) -> str:
+    """Say where a function answers, such as `GET /api/ocpp/csms/chargers`."""
     from gway.marks import access_of, web_name
 
     found = web_name(verb)
@@ -239,9 +257,7 @@ def _web_note(project: str, verb: str, function: Callable[..., Any]) -> str:
         return ""
     kind, name = found
     address = f"/{project.replace('.', '/')}/{_shown(name)}"
-    access = access_of(function)
-    path = address if kind == "view" else f"/{kind}{address}"
-    return f"\nOn the web: {access.method} {path} (role {access.role})\n"
+    return f"{access_of(function).method} {address if kind == 'view' else f'/{kind}{address}'}"
 
 
 def section(title: str) -> str:
@@ -252,25 +268,27 @@ def section(title: str) -> str:
 def table(rows: Iterable[tuple[str, str]]) -> str:
     """Give two aligned columns, the second folded to the width of the terminal."""
     rows = list(rows)
-    width = min(max((len(left) for left, _ in rows), default=0), 30)
+    width = min(max((len(left) for left, _ in rows), default=0), 45)
     lines: list[str] = []
     for left, right in rows:
         if not right:
             lines.append(f"  {left}\n")
         elif len(left) > width:
-            lines.append(f"  {left}\n" + fold(right, " " * (width + 4), " " * (width + 4)))
+            lines.append(
+                f"  {left}\n" + fold(right.split(" "), " " * (width + 4), " " * (width + 4))
+            )
         else:
-            lines.append(fold(right, f"  {left.ljust(width)}  ", " " * (width + 4)))
+            lines.append(fold(right.split(" "), f"  {left.ljust(width)}  ", " " * (width + 4)))
     return "".join(lines)
 
 
-def fold(text: str, first: str, later: str) -> str:
-    """Break a text into lines that fit, with what stands before the first and the later ones."""
+def fold(words: list[str], first: str, later: str) -> str:
+    """Put words on lines that fit, with what stands before the first and the later ones."""
     limit = _columns()
     lines: list[str] = []
     line = first
     filled = False
-    for word in text.split(" "):
+    for word in words:
         if filled and len(line) + 1 + len(word) > limit:
             lines.append(line.rstrip())
             line, filled = later, False

@@ -24,8 +24,14 @@ if TYPE_CHECKING:
 Format = Literal["text", "json", "csv", "html"]
 Row = Mapping[str, Any]
 
+# More columns than this are a block per row on a terminal: a table would be all line breaks.
+MAX_COLUMNS = 10
 # A spreadsheet runs a cell that begins with one of these as a formula.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+class Styled(str):
+    """A text of our own, with escape sequences that are meant for the terminal."""
 
 
 def show(value: Any, format: Format = "text", out: TextIO | None = None) -> None:
@@ -137,7 +143,8 @@ def _show_csv(value: Any, out: TextIO) -> None:
 
 def _show_text(value: Any, out: TextIO) -> None:
     if isinstance(value, str):
-        text = "\n".join(one_line(line) for line in value.split("\n"))
+        lines = value.split("\n")
+        text = value if isinstance(value, Styled) else "\n".join(map(one_line, lines))
         out.write(text if text.endswith("\n") else text + "\n")
         return
     if isinstance(value, (list, tuple, set, frozenset)) and fields_of(value) is None:
@@ -229,7 +236,10 @@ def _bold(text: str, out: TextIO) -> str:
 
 def _write_table(rows: Sequence[Row], columns: list[str], out: TextIO) -> None:
     if is_terminal(out):
-        _write_rich_table(rows, columns, out)
+        if len(columns) > MAX_COLUMNS:
+            _write_records(rows, columns, out)
+        else:
+            _write_rich_table(rows, columns, out)
         return
     lines = [columns, *([cell(row.get(column)) for column in columns] for row in rows)]
     right = [_is_numeric(rows, column) for column in columns]
@@ -240,6 +250,14 @@ def _write_table(rows: Sequence[Row], columns: list[str], out: TextIO) -> None:
             for text, width, to_right in zip(line, widths, right, strict=True)
         )
         out.write("  ".join(texts).rstrip() + "\n")
+
+
+def _write_records(rows: Sequence[Row], columns: list[str], out: TextIO) -> None:
+    """Write rows that are too wide for a screen as blocks, one line a value."""
+    for number, row in enumerate(rows):
+        if number:
+            out.write("\n")
+        _show_text({column: row.get(column) for column in columns}, out)
 
 
 def _write_rich_table(rows: Sequence[Row], columns: list[str], out: TextIO) -> None:

@@ -73,7 +73,7 @@ def test_a_projects_help_lists_verbs_pages_and_api(cli, shop, words):
         "  view-stock  Show what is there.\n"
         "\n"
         "API\n"
-        "  api-put-stock  Set what is there.\n"
+        "  PUT /api/shop/stock  Set what is there.\n"
         "\n"
         "See `gway help shop sell` for one of them.\n"
     )
