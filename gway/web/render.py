@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
+from contextvars import copy_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,9 +118,20 @@ class Renderer:
 def realised(value: Any) -> Any:
     """Return a function's result; a generator as a list, a coroutine run to its end."""
     if inspect.iscoroutine(value):
-        import asyncio
-
-        return asyncio.run(value)
+        return _run(value)
     if inspect.isgenerator(value) or isinstance(value, Iterator):
         return list(value)
     return value
+
+
+def _run(work: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine to its end in a native thread.
+
+    asyncio knows one running loop per thread, and all greenlets share one: a second request
+    could not run its coroutine while the first waits.
+    """
+    import asyncio
+
+    from gevent import get_hub
+
+    return get_hub().threadpool.apply(copy_context().run, (asyncio.run, work))

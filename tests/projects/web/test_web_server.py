@@ -56,9 +56,17 @@ def api_slow():
     time.sleep(1)
     return "finished"
 
+async def api_later(n: int):
+    import asyncio
+    gw.service(Shared).waiting += 1
+    while gw.service(Shared).waiting < 2:  # until the other request is here as well
+        await asyncio.sleep(0.01)
+    return n
+
 class Shared:
     def __init__(self, gateway):
         self.times = 0
+        self.waiting = 0
 '''
 
 SERVE = ("web.server", "start-app", "--port", "0", "--ws-port", "0")
@@ -165,6 +173,15 @@ def test_the_token_is_for_the_owner_alone_and_goes_with_the_server(
     hello.process.terminate()
     assert hello.process.wait(5) == 143
     assert not file.exists()
+
+
+def test_two_coroutines_run_at_the_same_time(hello: Site) -> None:
+    one, two = hello.connect(), hello.connect()
+    one.request("GET", "/api/hello/later?n=1")
+    two.request("GET", "/api/hello/later?n=2")
+    assert [json.loads(each.getresponse().read()) for each in (one, two)] == [1, 2]
+    one.close()
+    two.close()
 
 
 def test_the_users_own_part_of_a_namespace_is_loaded_with_it(serve: Serve, workspace: Path) -> None:
