@@ -152,6 +152,10 @@ class RefusedList:
         """List them, the latest first."""
         return list(reversed(self._rows.values()))
 
+    def has(self, charger_id: str) -> bool:
+        """Tell whether a charger is in the list."""
+        return charger_id in self._rows
+
     def remove(self, charger_id: str) -> None:
         """Forget a charger: it was let in."""
         self._rows.pop(charger_id, None)

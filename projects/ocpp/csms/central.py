@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from gway.errors import DecisionFailed, GwayError
+from gway.errors import DecisionFailed, UnknownName, did_you_mean
 from gway.projects.ocpp.csms import readmodel
 from gway.projects.ocpp.csms.charger import PENDING, REJECTED, Charger, Registration
 from gway.projects.ocpp.csms.commands import Commands
@@ -46,7 +46,9 @@ log = logging.getLogger("ocpp.csms")
 Item = tuple[Session, bytes | None]
 TELL_SEEN_EVERY = timedelta(seconds=10)
 KEPT_AWAY = 10_000  # chargers that are not connected but stay in memory
+COMPARED = 500  # chargers among which a misspelt id is looked for
 GOING_AWAY = 1001
+OUR_COMPLAINTS = frozenset({1002, 1003, 1007, 1009, 1011})  # what the peer did to be closed
 POLICY = 1008
 
 
@@ -185,6 +187,7 @@ class CentralSystem:
             self.counters.replaced += 1
             old.connection.close(POLICY, "replaced")
         self.door.refused.remove(charger.charger_id)
+        log.info("%s: connection %d from %s", charger.charger_id, link.link_id, link.remote_addr)
         self.emit("ocpp_charger_connected", link=link, at=at)
         self.commands.pump(charger)
         self.changed(charger, "connected")
@@ -194,6 +197,15 @@ class CentralSystem:
         charger = session.charger
         self._sessions -= 1
         code, reason = session.ended or (1006, "")
+        log.log(
+            logging.WARNING if code in OUR_COMPLAINTS else logging.INFO,
+            "%s: connection %d from %s ended with %d %s",
+            charger.charger_id,
+            session.link.link_id,
+            session.link.remote_addr,
+            code,
+            reason,
+        )
         self.commands.connection_lost(session)
         session.answers = None
         at = self.now()
@@ -391,7 +403,7 @@ class CentralSystem:
         events = self._events
         if events.listens("ocpp"):
             events.publish("ocpp", {"charger_id": charger.charger_id, "what": what})
-        topic = "ocpp:" + charger.charger_id
+        topic = topic_of(charger.charger_id)
         if events.listens(topic):
             events.publish(topic, {"charger_id": charger.charger_id, "what": what})
 
@@ -414,8 +426,13 @@ class CentralSystem:
             return charger
         self.recall_all()
         if charger_id not in self.chargers:
-            raise GwayError(f"there is no charger {charger_id!r}", "see `gway ocpp.csms chargers`")
+            raise UnknownName(f"there is no charger {charger_id!r}", self._similar(charger_id))
         return self.charger(charger_id)
+
+    def _similar(self, charger_id: str) -> str:
+        """Hint at what was meant; with thousands of chargers that would take too long."""
+        known = set(self.chargers) if len(self.chargers) <= COMPARED else set()
+        return did_you_mean(charger_id, known) or "see `gway ocpp.csms chargers`"
 
     def recall_all(self) -> None:
         """Bring the chargers that the store knows into the list, once."""
@@ -458,3 +475,8 @@ class CentralSystem:
     def configure(self, **changes: Any) -> None:
         """Set options from now on."""
         self.options = msgspec.structs.replace(self.options, **changes)
+
+
+def topic_of(charger_id: str) -> str:
+    """Give the event topic of a charger; pages list topics with spaces between them."""
+    return "ocpp:" + charger_id.replace(" ", "%20")

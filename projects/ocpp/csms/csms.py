@@ -13,6 +13,18 @@ import msgspec
 
 from gway import access, gw, hookimpl, live
 from gway.hookspecs import HealthCheck
+from gway.projects.ocpp.csms.buttons import (
+    view_post_approve,
+    view_post_change_availability,
+    view_post_change_configuration,
+    view_post_get_configuration,
+    view_post_remote_start,
+    view_post_remote_stop,
+    view_post_reset,
+    view_post_send,
+    view_post_trigger_message,
+    view_post_unlock_connector,
+)
 from gway.projects.ocpp.csms.options import SETTINGS as SETTINGS
 from gway.projects.ocpp.csms.options import Unknown
 from gway.projects.ocpp.csms.orders import (
@@ -44,16 +56,6 @@ from gway.projects.ocpp.csms.pages import (
     view_active_chargers,
     view_charger_detail,
     view_charger_status,
-    view_post_approve,
-    view_post_change_availability,
-    view_post_change_configuration,
-    view_post_get_configuration,
-    view_post_remote_start,
-    view_post_remote_stop,
-    view_post_reset,
-    view_post_send,
-    view_post_trigger_message,
-    view_post_unlock_connector,
 )
 
 if TYPE_CHECKING:

@@ -1,15 +1,14 @@
-"""The pages of the central system: all chargers, one charger, and what it is told to do."""
+"""The pages of the central system: all chargers, and one charger."""
 
 from __future__ import annotations
 
 import json
-from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
-from gway import access, gw
-from gway.projects.ocpp.csms import orders
-from gway.projects.ocpp.csms.orders import AvailabilityType, ResetType, Trigger
+from gway import gw
 from gway.web.page import Page, PageMaker
+from gway.web.request import CURRENT
 
 if TYPE_CHECKING:
     from gway.projects.ocpp.csms.central import CentralSystem
@@ -21,6 +20,8 @@ Moment = date | datetime | None
 
 FIRST_LOOK = timedelta(hours=24)
 SHOWN_FRAMES = 40
+SHOWN_TRANSACTIONS = 200
+UNKNOWN_HERE = 404  # refused for being unknown; only such a charger is let in when approved
 STATUSES = (
     "Available",
     "Preparing",
@@ -33,7 +34,7 @@ STATUSES = (
     "Faulted",
     "Offline",
 )
-_TONES = {"queued": "wait", "sent": "wait", "answered": "ok", "uncertain": "uncertain"}
+_TONES = {"queued": "wait", "sent": "wait", "answered": "ok", "failed": "bad", "refused": "bad"}
 _REFUSALS = frozenset({"Rejected", "NotSupported", "NotImplemented", "Failed", "UnlockFailed"})
 
 
@@ -52,7 +53,7 @@ def view_charger_status(*, search: str = "", status: str = "") -> Page:
     :param search: only chargers with this in their id
     :param status: only chargers with this status, or with a connector in it
     """
-    rows, cards = _cards(search, status)
+    rows, values = _cards(search, status)
     return PAGES(
         "charger_status",
         title="Chargers",
@@ -62,7 +63,7 @@ def view_charger_status(*, search: str = "", status: str = "") -> Page:
         search=search,
         wanted=status,
         statuses=STATUSES,
-        **cards,
+        **values,
     )
 
 
@@ -93,13 +94,15 @@ def _cards(search: str, status: str) -> tuple[list[Row], Row]:
     counts = {
         "known": len(known),
         "connected": sum(row["connected"] for row in known),
-        "charging": sum(bool(row["transactions"]) for row in known),
-        "with faults": sum(bool(row["faults"]) for row in known),
+        "with a session": sum(bool(row["transactions"]) for row in known),
+        "with a fault": sum(bool(row["faults"]) for row in known),
     }
     return rows, {
         "cards": [_card(row) for row in rows],
         "counts": counts,
         "known": bool(known),
+        "refused": central.door.refused.rows(),
+        "unknown_here": UNKNOWN_HERE,
         "ws_example": _address_for_chargers(),
     }
 
@@ -143,12 +146,12 @@ def view_charger_detail(charger_id: str, *, since: Moment = None, until: Moment 
         data={key: value for key, value in seen.items() if key not in ("frames", "commands")},
         styles=("csms.css",),
         charger=_state(seen),
-        commands=_orders(seen["commands"]),
+        commands=shown_commands(seen["commands"]),
         frames=_frames(seen["frames"]),
-        transactions=_transactions(charger_id, since, until),
         actions=sorted(CENTRAL_SYSTEM_ACTIONS),
         since=_field(since),
         until=_field(until),
+        **_period(charger_id, since, until),
     )
 
 
@@ -165,7 +168,8 @@ def render_command_log(charger_id: str) -> Page:
 
     :param charger_id: as in its address
     """
-    return _command_log(charger_id)
+    rows = _central().snapshot(charger_id)["commands"]
+    return PAGES.fragment("command_log", commands=shown_commands(rows))
 
 
 def render_message_log(charger_id: str) -> Page:
@@ -186,11 +190,13 @@ def render_charger_transactions(
     :param since: begun at this time or later; 24 hours ago when left out
     :param until: begun before this time; now when left out
     """
-    rows = _transactions(charger_id, since, until)
-    return PAGES.fragment("charger_transactions", rows=rows)
+    _central().known(charger_id)
+    return PAGES.fragment("charger_transactions", **_period(charger_id, since, until))
 
 
 def _state(seen: Row) -> Row:
+    from gway.projects.ocpp.csms.central import topic_of
+
     boot = seen["boot"] or {}
     words = [boot.get("vendor"), boot.get("model")]
     connectors = [one for one in seen["connectors"] if one["connector_id"] or one["transaction"]]
@@ -199,38 +205,65 @@ def _state(seen: Row) -> Row:
         "connectors": connectors,
         "make": " ".join(word for word in words if word),
         "firmware": boot.get("firmware") or "",
+        "topic": topic_of(seen["charger_id"]),
     }
 
 
-def _transactions(charger_id: str, since: Moment, until: Moment) -> list[Row]:
-    # The page shows both rooms; csms itself knows nothing of what ocpp.data keeps.
+def _period(charger_id: str, since: Moment, until: Moment) -> Row:
+    """Ask ocpp.data, if it keeps anything here, for the transactions of a period."""
+    from gway.projects.ocpp.data.store import Store
+
     begin = since if since is not None else gw.now() - FIRST_LOOK
-    found = gw.ocpp.data.api_transactions(charger_id, since=begin, until=until, per_page=200)
-    rows: list[Row] = found["transactions"]
-    return rows
+    kept = gw.has_service(Store)
+    found: Row = {"transactions": [], "total": 0}
+    if kept:
+        found = gw.ocpp.data.api_transactions(
+            charger_id, since=begin, until=until, per_page=SHOWN_TRANSACTIONS
+        )
+    return {
+        "charger_id": charger_id,
+        "begin": begin,
+        "end": until,
+        "first_look": since is None and until is None,
+        "kept": kept,
+        "linked": _has_pages("ocpp.data"),
+        "total": found["total"],
+        "transactions": found["transactions"],
+    }
+
+
+def _has_pages(project: str) -> bool:
+    request = CURRENT.get()
+    mounts = request.site.mounts.values() if request is not None else ()
+    return any(mount.project == project for mount in mounts)
 
 
 def _field(moment: Moment) -> str:
-    if moment is None:
-        return ""
-    return f"{moment:%Y-%m-%dT%H:%M}" + ("Z" if isinstance(moment, datetime) else "")
+    """Give a time as the value of a field: in UTC, which the page's script makes local."""
+    if isinstance(moment, datetime) and moment.tzinfo is not None:
+        moment = moment.astimezone(UTC)
+    return "" if moment is None else f"{moment:%Y-%m-%dT%H:%M}"
 
 
 def _frames(frames: list[Row]) -> list[Row]:
-    actions = {one["message_id"]: one["action"] for one in frames if one["kind"] == "call"}
-    rows = []
-    for one in reversed(frames[-SHOWN_FRAMES:]):
-        named = one["action"] or actions.get(one["message_id"], "")
-        answer = " answer" if one["kind"] == "result" and named else ""
-        rows.append(
-            {
-                **one,
-                "key": f"{one['direction']}-{one['at'].timestamp():.6f}",
-                "name": f"{named}{answer}" or one["kind"],
-                "text": _pretty_text(one["text"]),
-            }
-        )
-    return rows
+    return [
+        {
+            **one,
+            "key": f"{one['direction']}-{one['at'].timestamp():.6f}",
+            "name": _frame_name(one),
+            "text": _pretty_text(one["text"]),
+        }
+        for one in reversed(frames[-SHOWN_FRAMES:])
+    ]
+
+
+def _frame_name(frame: Row) -> str:
+    if frame["kind"] == "junk":
+        return "not OCPP"
+    if frame["kind"] == "call":
+        return str(frame["action"])
+    answer = "error" if frame["kind"] == "error" else "answer"
+    return " ".join(filter(None, (frame["action"], answer, frame["error_code"])))
 
 
 def _pretty_text(text: str) -> str:
@@ -240,23 +273,14 @@ def _pretty_text(text: str) -> str:
         return text
 
 
-# --- what it is told to do ---------------------------------------------------
-
-
-def _command_log(charger_id: str, newest: Row | None = None) -> Page:
-    """Show the commands; one that was refused before it was sent is in no history."""
-    rows: list[Row] = _central().snapshot(charger_id)["commands"]
-    if newest is not None and newest["command_id"] not in {row["command_id"] for row in rows}:
-        rows = [newest, *rows]
-    return PAGES.fragment("command_log", commands=_orders(rows))
-
-
-def _orders(rows: list[Row]) -> list[Row]:
+def shown_commands(rows: list[Row]) -> list[Row]:
+    """Add to commands what their list shows of them."""
     return [
         {
             **row,
-            "outcome": row["status"] or row["state"],
+            "outcome": _outcome(row),
             "tone": _tone(row),
+            "keys": _configuration(row),
             "pretty": json.dumps(
                 {"request": row["payload"], "answer": row["answer"]}, indent=2, ensure_ascii=False
             ),
@@ -265,75 +289,17 @@ def _orders(rows: list[Row]) -> list[Row]:
     ]
 
 
+def _outcome(row: Row) -> str:
+    outcome = str(row["status"] or row["error_code"] or row["state"])
+    return f"{outcome}, late" if row["late"] else outcome
+
+
 def _tone(row: Row) -> str:
-    if row["status"] in _REFUSALS or row["state"] == "failed":
-        return "bad"
-    return _TONES.get(row["state"], "warn")
+    return "bad" if row["status"] in _REFUSALS else _TONES.get(row["state"], "warn")
 
 
-@access(role="operator")
-def view_post_remote_start(charger_id: str, id_tag: str, connector_id: int | None = None) -> Page:
-    """Ask a charger to start a transaction, and show its commands."""
-    row = orders.remote_start(charger_id, id_tag, connector_id=connector_id, wait_s=0)
-    return _command_log(charger_id, row)
-
-
-@access(role="operator")
-def view_post_remote_stop(charger_id: str, transaction_id: int) -> Page:
-    """Ask a charger to stop a transaction, and show its commands."""
-    return _command_log(charger_id, orders.remote_stop(charger_id, transaction_id, wait_s=0))
-
-
-@access(role="operator")
-def view_post_reset(charger_id: str, type: ResetType) -> Page:
-    """Restart a charger, and show its commands."""
-    return _command_log(charger_id, orders.reset(charger_id, type=type, wait_s=0))
-
-
-@access(role="operator")
-def view_post_unlock_connector(charger_id: str, connector_id: int) -> Page:
-    """Unlock the plug of a connector, and show the charger's commands."""
-    return _command_log(charger_id, orders.unlock_connector(charger_id, connector_id, wait_s=0))
-
-
-@access(role="operator")
-def view_post_change_availability(
-    charger_id: str, type: AvailabilityType, connector_id: int = 0
-) -> Page:
-    """Take a connector out of service or put it back, and show the charger's commands."""
-    row = orders.change_availability(charger_id, type, connector_id=connector_id, wait_s=0)
-    return _command_log(charger_id, row)
-
-
-@access(role="operator")
-def view_post_trigger_message(charger_id: str, message: Trigger) -> Page:
-    """Ask a charger to send a message now, and show its commands."""
-    return _command_log(charger_id, orders.trigger_message(charger_id, message, wait_s=0))
-
-
-@access(role="operator")
-def view_post_get_configuration(charger_id: str) -> Page:
-    """Read the configuration of a charger, and show its commands."""
-    return _command_log(charger_id, orders.send(charger_id, "GetConfiguration", {}, wait_s=0))
-
-
-@access(role="operator")
-def view_post_change_configuration(charger_id: str, key: str, value: str = "") -> Page:
-    """Set a configuration key of a charger, and show its commands."""
-    return _command_log(charger_id, orders.change_configuration(charger_id, key, value, wait_s=0))
-
-
-@access(role="operator")
-def view_post_send(charger_id: str, action: str, payload: dict[str, Any]) -> Page:
-    """Send any command of a central system, and show the charger's commands."""
-    return _command_log(charger_id, orders.send(charger_id, action, payload, wait_s=0))
-
-
-@access(role="operator")
-def view_post_approve(
-    charger_id: str, registration: Literal["Accepted", "Rejected"] = "Accepted"
-) -> Page:
-    """Accept a charger that waits for approval, and show what it does."""
-    central = _central()
-    central.register(charger_id, registration)
-    return PAGES.fragment("charger_state", charger=_state(central.snapshot(charger_id)))
+def _configuration(row: Row) -> list[Row]:
+    """Give the configuration keys that a charger told, whatever it sent in their place."""
+    found = (row["answer"] or {}).get("configurationKey")
+    listed = found if row["action"] == "GetConfiguration" and isinstance(found, list) else []
+    return [one for one in listed if isinstance(one, dict)]

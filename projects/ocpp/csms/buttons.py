@@ -1,0 +1,113 @@
+"""What the buttons and forms of a charger's page do: send a command, say what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal
+
+from gway import access, gw
+from gway.projects.ocpp.csms import orders
+from gway.projects.ocpp.csms.orders import AvailabilityType, ResetType, Trigger
+from gway.projects.ocpp.csms.pages import PAGES, shown_commands
+from gway.web.page import Page
+from gway.web.request import CURRENT
+
+PATIENCE_S = 5.0  # how long a page without script waits for the charger's answer
+
+Row = dict[str, Any]
+
+
+@access(role="operator")
+def view_post_remote_start(charger_id: str, id_tag: str, connector_id: int | None = None) -> Page:
+    """Ask a charger to start a transaction."""
+    order = partial(orders.remote_start, charger_id, id_tag, connector_id=connector_id)
+    return _pressed(charger_id, order)
+
+
+@access(role="operator")
+def view_post_remote_stop(charger_id: str, transaction_id: int) -> Page:
+    """Ask a charger to stop a transaction."""
+    return _pressed(charger_id, partial(orders.remote_stop, charger_id, transaction_id))
+
+
+@access(role="operator")
+def view_post_reset(charger_id: str, type: ResetType) -> Page:
+    """Restart a charger."""
+    return _pressed(charger_id, partial(orders.reset, charger_id, type=type))
+
+
+@access(role="operator")
+def view_post_unlock_connector(charger_id: str, connector_id: int) -> Page:
+    """Unlock the plug of a connector."""
+    return _pressed(charger_id, partial(orders.unlock_connector, charger_id, connector_id))
+
+
+@access(role="operator")
+def view_post_change_availability(
+    charger_id: str, type: AvailabilityType, connector_id: int = 0
+) -> Page:
+    """Take a connector out of service or put it back."""
+    order = partial(orders.change_availability, charger_id, type, connector_id=connector_id)
+    return _pressed(charger_id, order)
+
+
+@access(role="operator")
+def view_post_trigger_message(charger_id: str, message: Trigger) -> Page:
+    """Ask a charger to send a message now."""
+    return _pressed(charger_id, partial(orders.trigger_message, charger_id, message))
+
+
+@access(role="operator")
+def view_post_get_configuration(charger_id: str) -> Page:
+    """Read the configuration of a charger."""
+    return _pressed(charger_id, partial(orders.send, charger_id, "GetConfiguration", {}))
+
+
+@access(role="operator")
+def view_post_change_configuration(charger_id: str, key: str, value: str = "") -> Page:
+    """Set a configuration key of a charger."""
+    return _pressed(charger_id, partial(orders.change_configuration, charger_id, key, value))
+
+
+@access(role="operator")
+def view_post_send(charger_id: str, action: str, payload: dict[str, Any]) -> Page:
+    """Send any command of a central system."""
+    return _pressed(charger_id, partial(orders.send, charger_id, action, payload))
+
+
+@access(role="operator")
+def view_post_approve(
+    charger_id: str, registration: Literal["Accepted", "Rejected"] = "Accepted"
+) -> Page:
+    """Accept a charger that waits for approval, or reject it; it learns so at its next Boot."""
+    from gway.projects.ocpp.csms.central import CentralSystem
+
+    central = gw.service(CentralSystem)
+    if not central.door.refused.has(charger_id):
+        central.known(charger_id)
+    central.register(charger_id, registration)
+    return PAGES(
+        "registered",
+        title=charger_id,
+        data={"charger_id": charger_id, "registration": registration},
+        styles=("csms.css",),
+    )
+
+
+def _pressed(charger_id: str, order: Callable[..., Row]) -> Page:
+    """Send a command and say what became of it.
+
+    The page's script gets a sentence at once, as the list of commands follows what
+    happens; a browser without script gets a page, with the charger's answer if it is quick.
+    """
+    from gway.projects.ocpp.csms.central import CentralSystem
+
+    gw.service(CentralSystem).known(charger_id)
+    request = CURRENT.get()
+    scripted = request is not None and request.wants_fragment
+    row = order(wait_s=0 if scripted else PATIENCE_S)
+    (command,) = shown_commands([row])
+    if scripted:
+        return PAGES.fragment("command_answer", command=command)
+    return PAGES("command_sent", title=charger_id, data=row, styles=("csms.css",), command=command)
