@@ -231,7 +231,7 @@ def _rows(params: Iterable[Param], form: Callable[[Param], str]) -> list[tuple[s
     for param in params:
         notes = [param.help] if param.help else []
         if param.positional and choices_of(param.annotation):
-            notes.append("one of " + ", ".join(choices_of(param.annotation)))
+            notes.append(f"(one of {', '.join(choices_of(param.annotation))})")
         if param.default is MISSING:
             if not param.positional:
                 notes.append("(required)")

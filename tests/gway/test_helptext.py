@@ -92,7 +92,7 @@ def test_a_verbs_help_shows_usage_arguments_and_defaults(cli, shop, words):
     text = cli(*words).stdout
     assert text.startswith("Sell something.\n\ngway shop sell tea --to Ada\n")
     assert "gway shop sell WHAT [SIZE] [--price-eur NUMBER] [--gift] [--no-wrap]" in text
-    assert "SIZE    one of S, L (default: S)" in text
+    assert "SIZE    (one of S, L) (default: S)" in text
     assert "--price-eur NUMBER  how much (default: 2.5)" in text
     assert "--gift              wrap it nicely\n" in text
     assert "--until TIME\n" in text
