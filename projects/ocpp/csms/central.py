@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from gway.errors import DecisionFailed, UnknownName, did_you_mean
+from gway.errors import UnknownName, did_you_mean
 from gway.projects.ocpp.csms import readmodel
 from gway.projects.ocpp.csms.charger import PENDING, REJECTED, Charger, Registration
 from gway.projects.ocpp.csms.commands import Commands
+from gway.projects.ocpp.csms.decisions import Decisions
 from gway.projects.ocpp.csms.door import Door
 from gway.projects.ocpp.csms.framelog import FrameLog
 from gway.projects.ocpp.csms.handlers import Handlers
-from gway.projects.ocpp.csms.ids import LocalIds
 from gway.projects.ocpp.csms.money import StorageGate
 from gway.projects.ocpp.csms.options import Options
 from gway.projects.ocpp.csms.runtime import GeventRuntime, Runtime
@@ -27,14 +27,11 @@ from gway.projects.ocpp.csms.session import Session
 from gway.projects.ocpp.facts import (
     ChargerMemory,
     Link,
-    Purpose,
-    TagDecision,
-    TagStatus,
     Transaction,
 )
 from gway.projects.ocpp.transactions.ledger import Ledger
-from gway.projects.ocpp.transactions.rules import Why, limit_concurrency
-from gway.projects.ocpp.transactions.words import Closing, Recall, StartWords
+from gway.projects.ocpp.transactions.rules import Why
+from gway.projects.ocpp.transactions.words import Closing, Recall
 from gway.web.sse import Events
 
 if TYPE_CHECKING:
@@ -90,7 +87,10 @@ class CentralSystem:
         self.now = gateway.now
         self.options = Options.read(gateway.settings)
         self.runtime: Runtime[Item] = runtime or GeventRuntime(self.serve)
-        self.gate = StorageGate(self._store_ready, self.runtime.clock, self.options.store_retry_s)
+        self.decisions = Decisions(self)
+        self.gate = StorageGate(
+            self.decisions.store_ready, self.runtime.clock, self.options.store_retry_s
+        )
         self.chargers: dict[str, Charger] = {}
         self.counters = Counters()
         self.frames = FrameLog()
@@ -100,8 +100,7 @@ class CentralSystem:
         self.closing = False
         self._events = gateway.service(Events)
         self._link_ids = itertools.count(1)
-        self._local_ids: LocalIds | None = None
-        self._recall = Recall(self._recall_transaction, self._recall_start)
+        self._recall = Recall(self.decisions.recall_transaction, self.decisions.recall_start)
         self._recalled_all = False
         self._sessions = 0
 
@@ -135,7 +134,7 @@ class CentralSystem:
         """Give a charger, with what the store remembers of it when it is new here."""
         charger = self.chargers.get(charger_id)
         if charger is None or charger.ledger is None:
-            memory: ChargerMemory | None = self._decide(
+            memory: ChargerMemory | None = self.plugins.decide(
                 "ocpp_recall_charger", charger_id=charger_id
             )
             charger = self.chargers.get(charger_id)  # another handshake may have been faster
@@ -273,123 +272,14 @@ class CentralSystem:
             finally:
                 charger.busy = False
 
-    # --- decisions ------------------------------------------------------------
-
-    def _decide(self, name: str, **question: Any) -> Any:
-        return self.plugins.decide(name, **question)
-
-    def _store_ready(self) -> bool | None:
-        try:
-            ready: bool | None = self._decide("ocpp_store_ready")
-        except DecisionFailed:
-            return False
-        return ready
-
-    def judge(self, charger: Charger, id_tag: str, purpose: Purpose, at: datetime) -> TagDecision:
-        """Ask what a tag may do; a plugin that fails refuses it."""
-        decision = self._ask_about(charger, id_tag, purpose, at)
-        self._tell_judged(charger, id_tag, purpose, decision, at)
-        return decision
-
-    def judge_start(
-        self, charger: Charger, connector_id: int, id_tag: str, at: datetime
-    ) -> TagDecision:
-        """Ask whether a tag may start here, and count what it has open elsewhere."""
-        decision = self._ask_about(charger, id_tag, Purpose.START, at)
-        if decision.status is TagStatus.ACCEPTED and decision.concurrent_limit is not None:
-            stored = self._decide("ocpp_open_transactions", id_tag=id_tag, charger_id=None) or ()
-            # From here to the ledger nothing may block: two starts must not both be the first.
-            others = {one.transaction_id: one for one in stored if not self._knows_better(one)}
-            others |= {one.transaction_id: one for one in self._open_here(id_tag)}
-            decision = limit_concurrency(
-                decision, others.values(), charger.charger_id, connector_id
-            )
-        self._tell_judged(charger, id_tag, Purpose.START, decision, at)
-        return decision
-
-    def _ask_about(
-        self, charger: Charger, id_tag: str, purpose: Purpose, at: datetime
-    ) -> TagDecision:
-        try:
-            decision: TagDecision | None = self._decide(
-                "ocpp_authorize",
-                charger_id=charger.charger_id,
-                id_tag=id_tag,
-                purpose=purpose,
-                at=at,
-            )
-        except DecisionFailed as error:
-            return TagDecision(TagStatus.INVALID, reason=error.message, source="failure")
-        return decision or TagDecision(
-            TagStatus.ACCEPTED, reason="nobody decides about tags", source="policy"
-        )
-
-    def _tell_judged(
-        self,
-        charger: Charger,
-        id_tag: str,
-        purpose: Purpose,
-        decision: TagDecision,
-        at: datetime,
-    ) -> None:
-        self.emit(
-            "ocpp_tag_judged",
-            charger_id=charger.charger_id,
-            id_tag=id_tag,
-            purpose=purpose,
-            decision=decision,
-            at=at,
-        )
-
-    def _knows_better(self, stored: Transaction) -> bool:
-        """Tell whether a transaction's charger is here, so that the store may be behind."""
-        charger = self.chargers.get(stored.charger_id)
-        return charger is not None and charger.ledger is not None
-
-    def _open_here(self, id_tag: str) -> list[Transaction]:
-        wanted = id_tag.casefold()
-        return [
-            transaction
-            for charger in self.chargers.values()
-            if charger.ledger
-            for transaction in charger.ledger
-            if transaction.id_tag.casefold() == wanted
-        ]
-
-    def next_transaction_id(self, charger: Charger) -> int:
-        """Give a transaction id that no other transaction ever had."""
-        given: int | None = self._decide("ocpp_next_transaction_id", charger_id=charger.charger_id)
-        if given is not None:
-            return given
-        if self._local_ids is None:
-            file = self.gateway.workspace.work("ocpp", "transaction-ids.txt")
-            self._local_ids = LocalIds(file)
-        return self._local_ids.take()
-
-    def _recall_transaction(self, transaction_id: int) -> Transaction | None:
-        found: Transaction | None = self._decide(
-            "ocpp_recall_transaction", transaction_id=transaction_id
-        )
-        return found
-
-    def _recall_start(self, charger_id: str, words: StartWords) -> Transaction | None:
-        found: Transaction | None = self._decide(
-            "ocpp_recall_start",
-            charger_id=charger_id,
-            connector_id=words.connector_id,
-            id_tag=words.id_tag,
-            meter_start_wh=words.meter_start_wh,
-            start_time_raw=words.time_raw,
-        )
-        return found
-
     # --- facts ----------------------------------------------------------------
 
-    def seen(self, charger: Charger, time: datetime | None, at: datetime) -> None:
-        """Tell now and then that a charger spoke."""
+    def seen(self, charger: Charger, at: datetime) -> None:
+        """Tell now and then that a charger spoke, with its clock if it told that too."""
         told_at = charger.told_at
         if told_at is None or at - told_at >= TELL_SEEN_EVERY:
             charger.told_at = at
+            time = charger.clock_time if charger.clocked_at is at else None
             self.emit("ocpp_charger_seen", charger_id=charger.charger_id, charger_time=time, at=at)
 
     def tell_closed(self, closing: Closing, at: datetime) -> None:
@@ -438,7 +328,9 @@ class CentralSystem:
         """Bring the chargers that the store knows into the list, once."""
         if self._recalled_all:
             return
-        memories: list[ChargerMemory] = self._decide("ocpp_recall_chargers", limit=KEPT_AWAY) or []
+        memories: list[ChargerMemory] = (
+            self.plugins.decide("ocpp_recall_chargers", limit=KEPT_AWAY) or []
+        )
         self._recalled_all = True
         for memory in memories:
             if memory.charger_id not in self.chargers:

@@ -40,6 +40,7 @@ class Charger:
         "busy",
         "call_timeout_s",
         "charger_id",
+        "clock_time",
         "clocked_at",
         "connectors",
         "drift_s",
@@ -71,6 +72,7 @@ class Charger:
         self.last_at: datetime | None = None
         self.last_action = ""
         self.drift_s: float | None = None
+        self.clock_time: datetime | None = None
         self.clocked_at: datetime | None = None
         self.told_at: datetime | None = None
         self.spoke = False
@@ -118,6 +120,7 @@ class Charger:
         """Compare the charger's clock with ours, by messages that were not queued."""
         if time is not None and not is_historical(time, at):
             self.drift_s = round((at - time).total_seconds(), 3)
+            self.clock_time = time
             self.clocked_at = at
 
     @property

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
 
 from gway.projects.ocpp.facts import Direction
-from gway.projects.ocpp.messages.messages import Call, CallError, CallResult, parse_frame
+from gway.projects.ocpp.messages.framing import Call, CallError, CallResult, Junk, parse_frame
 
 SHARED = 1_000
 PER_CHARGER = 60
@@ -64,23 +65,29 @@ class FrameLog:
         self._rings.pop(charger_id, None)
 
 
-def describe(entry: Entry) -> dict[str, object]:
-    """Make a row of a frame for pages and the API."""
-    text = entry.data.decode("utf-8", "replace")
-    row: dict[str, object] = {
-        "at": entry.at,
-        "direction": entry.direction,
-        "kind": "junk",
-        "message_id": "",
-        "action": "",
-        "text": text,
-        "cut": len(entry.data) >= SHOWN_BYTES,
-    }
-    frame = parse_frame(entry.data)
-    if isinstance(frame, Call):
-        row |= {"kind": "call", "message_id": frame.message_id, "action": frame.action}
-    elif isinstance(frame, CallResult):
-        row |= {"kind": "result", "message_id": frame.message_id}
-    elif isinstance(frame, CallError):
-        row |= {"kind": "error", "message_id": frame.message_id, "action": frame.code}
-    return row
+def describe(entries: Iterable[Entry]) -> list[dict[str, object]]:
+    """Make rows of frames for pages and the API; an answer is named after its call."""
+    calls: dict[tuple[Direction, str], str] = {}
+    rows: list[dict[str, object]] = []
+    for entry in entries:
+        frame = parse_frame(entry.data)
+        row: dict[str, object] = {
+            "at": entry.at,
+            "direction": entry.direction,
+            "kind": _KINDS[type(frame)],
+            "message_id": frame.message_id or "",
+            "action": "",
+            "error_code": frame.code if isinstance(frame, CallError) else "",
+            "text": entry.data.decode("utf-8", "replace"),
+            "cut": len(entry.data) >= SHOWN_BYTES,
+        }
+        if isinstance(frame, Call):
+            row["action"] = calls[entry.direction, frame.message_id] = frame.action
+        elif isinstance(frame, CallResult | CallError):
+            asked: Direction = "out" if entry.direction == "in" else "in"
+            row["action"] = calls.get((asked, frame.message_id), "")
+        rows.append(row)
+    return rows
+
+
+_KINDS = {Call: "call", CallResult: "result", CallError: "error", Junk: "junk"}

@@ -94,14 +94,13 @@ class Handlers:
         self, charger: Charger, heartbeat: p.Heartbeat, at: datetime
     ) -> p.HeartbeatConf:
         """Tell the time."""
-        self.central.seen(charger, None, at)
         return p.HeartbeatConf(current_time=format_time(at))
 
     def on_authorize(
         self, charger: Charger, authorize: p.Authorize, at: datetime
     ) -> p.AuthorizeConf:
         """Say what a tag may do."""
-        decision = self.central.judge(charger, authorize.id_tag, Purpose.AUTHORIZE, at)
+        decision = self.central.decisions.judge(charger, authorize.id_tag, Purpose.AUTHORIZE, at)
         return p.AuthorizeConf(id_tag_info=tag_info(decision))
 
     def on_status_notification(
@@ -119,7 +118,6 @@ class Handlers:
         self.central.emit(
             "ocpp_connector_changed", charger_id=charger.charger_id, status=status, at=at
         )
-        self.central.seen(charger, status.time, at)
         ledger = self.central.ledger(charger)
         for closing in ledger.connector_says(status.connector_id, status.status, status.time, at):
             self.central.tell_closed(closing, at)
@@ -184,8 +182,8 @@ class Handlers:
         known = ledger.find_start(words)
         if known is not None:
             return Outcome(_started(known, tag_info_of(known)))
-        decision = self.central.judge_start(charger, words.connector_id, words.id_tag, at)
-        transaction_id = self.central.next_transaction_id(charger)
+        decision = self.central.decisions.judge_start(charger, words.connector_id, words.id_tag, at)
+        transaction_id = self.central.decisions.next_transaction_id(charger)
         started = ledger.start(words, decision, transaction_id, at)
         transaction = started.transaction
         for closing in started.closed:
@@ -235,7 +233,7 @@ class Handlers:
         charger.hear_clock(words.time, at)
         answer = _STOPPED
         if words.id_tag is not None:
-            decision = self.central.judge(charger, words.id_tag, Purpose.STOP, at)
+            decision = self.central.decisions.judge(charger, words.id_tag, Purpose.STOP, at)
             answer = p.StopTransactionConf(id_tag_info=tag_info(decision))
         stopped = self.central.ledger(charger).stop(words, at)
         if stopped.kind is StopKind.REPEAT:
@@ -308,7 +306,7 @@ class Handlers:
         """Keep a money message that we failed to handle, and answer it as valid."""
         answer: Payload = _METERED if action == "MeterValues" else _STOPPED
         if action == "StartTransaction":
-            transaction_id = self.central.next_transaction_id(charger)
+            transaction_id = self.central.decisions.next_transaction_id(charger)
             info = IdTagInfo(status=TagStatus.INVALID.value)
             answer = p.StartTransactionConf(id_tag_info=info, transaction_id=transaction_id)
         return self._orphan(charger, action, "the central system failed", raw, at, answer)

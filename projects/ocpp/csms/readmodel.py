@@ -85,7 +85,7 @@ def snapshot(central: CentralSystem, charger: Charger) -> Row:
         "jobs": dict(charger.jobs or {}),
         "call_timeout_s": charger.call_timeout_s or central.options.call_timeout_s,
         "commands": [command_row(one) for one in reversed(charger.history or ())],
-        "frames": [describe(entry) for entry in central.frames.of(charger.charger_id)],
+        "frames": describe(central.frames.of(charger.charger_id)),
     }
     return row
 

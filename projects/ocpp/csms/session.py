@@ -155,6 +155,7 @@ class Session:
             connector_id = getattr(payload, "connector_id", None)
             event = Event("message", action=action, connector_id=connector_id)
             self.central.commands.observe(charger, event, at)
+        self.central.seen(charger, at)
         self.central.changed(charger, action)
 
     def _repeated(self, call: Call, known: tuple[int, bytes | None], digest: int) -> None:
@@ -169,6 +170,7 @@ class Session:
     def _junk(self, junk: Junk, at: datetime) -> None:
         """Answer what is no message, if it can be answered; the socket stays open."""
         self.central.counters.junk += 1
+        log.debug("%s sent what is no message: %s", self.charger.charger_id, junk.rule)
         if junk.message_id is not None:
             text = encode_error(junk.message_id, junk.code, junk.rule)
             self.send(text, "error", junk.message_id)

@@ -12,7 +12,7 @@ from gway.projects.ocpp.facts import Reading, Transaction
 from gway.projects.ocpp.transactions.rules import Why
 
 
-class StartWords(msgspec.Struct, kw_only=True, frozen=True):
+class StartWords(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """The content of a StartTransaction; `time` is None when it could not be read."""
 
     connector_id: int
@@ -24,7 +24,7 @@ class StartWords(msgspec.Struct, kw_only=True, frozen=True):
     flags: tuple[str, ...] = ()
 
 
-class MeterWords(msgspec.Struct, kw_only=True, frozen=True):
+class MeterWords(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """The content of a MeterValues, or of the transactionData of a stop.
 
     `time` is that of the latest sample; the figures are the latest of each.
@@ -40,7 +40,7 @@ class MeterWords(msgspec.Struct, kw_only=True, frozen=True):
     flags: tuple[str, ...] = ()
 
 
-class StopWords(msgspec.Struct, kw_only=True, frozen=True):
+class StopWords(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """The content of a StopTransaction; `reason` is None when it was left out."""
 
     transaction_id: int
@@ -53,21 +53,21 @@ class StopWords(msgspec.Struct, kw_only=True, frozen=True):
     flags: tuple[str, ...] = ()
 
 
-class Closing(msgspec.Struct, frozen=True):
+class Closing(msgspec.Struct, frozen=True, gc=False):
     """A transaction that was closed without the charger's word."""
 
     transaction: Transaction
     why: Why
 
 
-class Started(msgspec.Struct, frozen=True):
+class Started(msgspec.Struct, frozen=True, gc=False):
     """A new transaction, and those that its start proved to be over."""
 
     transaction: Transaction
     closed: tuple[Closing, ...] = ()
 
 
-class Metered(msgspec.Struct, frozen=True):
+class Metered(msgspec.Struct, frozen=True, gc=False):
     """Where meter values belong; `orphan` says why they belong nowhere.
 
     `revised` says that they changed a transaction that we had closed.
@@ -88,7 +88,7 @@ class StopKind(StrEnum):
     ORPHAN = "orphan"
 
 
-class Stopped(msgspec.Struct, frozen=True):
+class Stopped(msgspec.Struct, frozen=True, gc=False):
     """What a stop did; `reason` explains a conflict or an orphan."""
 
     kind: StopKind

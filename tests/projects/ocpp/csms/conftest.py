@@ -209,8 +209,10 @@ class Store:
         self._keep("registration", charger_id=charger_id, registration=registration)
 
     @hookimpl
-    def ocpp_charger_seen(self, charger_id: str, at: datetime) -> None:
-        self._keep("seen", charger_id=charger_id, at=at)
+    def ocpp_charger_seen(
+        self, charger_id: str, charger_time: datetime | None, at: datetime
+    ) -> None:
+        self._keep("seen", charger_id=charger_id, charger_time=charger_time, at=at)
 
     @hookimpl
     def ocpp_connector_changed(self, charger_id: str, status: Any) -> None:

@@ -287,10 +287,11 @@ def test_a_reconnect_needs_no_boot_also_after_a_restart(site, line):
     assert "currentTime" in site.line().call("Heartbeat")
 
 
-def test_a_charger_seen_is_told_now_and_then(site, line):
+def test_a_charger_seen_is_told_now_and_then_with_its_clock(site, line):
     for _ in range(5):
         line.call("Heartbeat")
     assert len(site.store.of("seen")) == 1
     site.clock.at += timedelta(seconds=11)
-    line.call("Heartbeat")
-    assert len(site.store.of("seen")) == 2
+    slow = site.clock.at - timedelta(seconds=3)
+    line.status(1, "Available", timestamp=slow.isoformat())
+    assert [told["charger_time"] for told in site.store.of("seen")] == [None, slow]
