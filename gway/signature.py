@@ -138,7 +138,9 @@ def read_named(name: str, functions: Mapping[str, Callable[..., Any]]) -> Signat
     """
     signature = read(functions[name])
     web = web_name(name)
-    verb = functions.get(web[1]) if web is not None else None
+    if web is None:
+        return signature
+    verb = functions.get(web[1]) or functions.get(name.removeprefix(f"{web[0]}_"))
     if verb is None:
         return signature
     notes = {param.name: param.help for param in read(verb).params}
