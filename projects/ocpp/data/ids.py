@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
+from contextlib import AbstractContextManager
+from typing import Any
 
 from gway.errors import GwayError
 from gway.projects.sql.database import Database
@@ -24,6 +26,16 @@ RETURNING next
 """
 
 
+def _lock_for(database: Database) -> AbstractContextManager[Any]:
+    """Give a lock that lets other greenlets run where a hub waits for the disk."""
+    if database.hub is None:
+        return threading.Lock()
+    from gevent.lock import RLock
+
+    lock: AbstractContextManager[Any] = RLock()
+    return lock
+
+
 class TransactionIds:
     """Reserves blocks of ids in the database and hands them out.
 
@@ -37,7 +49,7 @@ class TransactionIds:
         self._next = self._end = 0
         self._ahead: list[int] = []
         self._reserving = False
-        self._lock = threading.Lock()
+        self._lock = _lock_for(database)
 
     def take(self) -> int:
         """Give the next id; waits for the disk only when no block is left.

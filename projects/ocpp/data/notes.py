@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from gway.projects.ocpp.data.codec import (
@@ -84,12 +84,20 @@ class Note:
 
 
 class Notes:
-    """Keeps notes of all chargers and stores those that are due."""
+    """Keeps notes of all chargers and stores those that are due.
 
-    def __init__(self, database: Database) -> None:
+    :param clock: seconds that never jump
+    """
+
+    def __init__(self, database: Database, clock: Callable[[], float] = time.monotonic) -> None:
         self._database = database
+        self._clock = clock
         self._notes: dict[str, Note] = {}
         self._due: dict[str, float] = {}  # charger_id -> when its note is to be stored
+
+    def __len__(self) -> int:
+        """Count the chargers in memory."""
+        return len(self._notes)
 
     def seen(self, charger_id: str, charger_time: datetime | None, at: datetime) -> None:
         """Note that a charger spoke (on every message: keep it cheap)."""
@@ -143,7 +151,7 @@ class Notes:
         """Hand notes that are due to the writer, some hundred chargers at a time."""
         if not self._due or not (self._database.healthy or all_of_them):
             return
-        now = time.monotonic()
+        now = self._clock()
         due = [one for one, at in self._due.items() if all_of_them or at <= now]
         for first in range(0, len(due), CHARGERS_PER_UNIT):
             self._store(due[first : first + CHARGERS_PER_UNIT], now)
