@@ -6,9 +6,10 @@ import logging
 import os
 import sys
 from collections import deque
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gway.errors import UsageError
 from gway.native import original
@@ -20,16 +21,18 @@ if TYPE_CHECKING:
 RING_SIZE = 20_000
 RECENT_SIZE = 500
 FLUSH_S = 0.2
+CLOSE_S = 3.0
 
-Row = tuple[float, str, str, str, str]
 
+class Row(NamedTuple):
+    """What is written of a record; `why` is its exception in a word, `trace` the traceback."""
 
-class OneLine(logging.Formatter):
-    """Time, level, logger, message, and a traceback if there is one, all on one line."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Write a record as one redacted line."""
-        return line_of(row_of(record))
+    created: float
+    level: str
+    name: str
+    message: str
+    why: str = ""
+    trace: str = ""
 
 
 class RingHandler(logging.Handler):
@@ -49,7 +52,7 @@ class RingHandler(logging.Handler):
 
 
 class StderrHandler(logging.StreamHandler):  # type: ignore[type-arg]
-    """Shows records to the person in front; tracebacks only when asked."""
+    """Shows records at once to the person in front; tracebacks only when asked."""
 
     def __init__(self, tracebacks: bool) -> None:
         super().__init__(sys.stderr)
@@ -57,18 +60,24 @@ class StderrHandler(logging.StreamHandler):  # type: ignore[type-arg]
 
     def format(self, record: logging.LogRecord) -> str:
         """Write a record as one short line."""
-        if self._tracebacks and record.exc_info:
-            trace = logging.Formatter().formatException(record.exc_info)
-            return "\n".join(
-                one_line(redact(line)) for line in [record.getMessage(), *trace.split("\n")]
-            )
-        why = f": {record.exc_info[1]!r}" if record.exc_info and record.exc_info[1] else ""
-        level = record.levelname.lower()
-        return one_line(redact(f"{record.name}: {level}: {record.getMessage()}{why}"))
+        return short_line_of(row_of(record), self._tracebacks)
 
 
-class Writer:
-    """Writes rows to a rotated file from a native thread of its own.
+class StderrSink:
+    """Shows rows to the person in front, who may be slow."""
+
+    def __init__(self, tracebacks: bool) -> None:
+        self._tracebacks = tracebacks
+
+    def write(self, rows: list[Row]) -> None:
+        """Write the rows; a reader that has gone is no reason to fail."""
+        lines = [short_line_of(row, self._tracebacks) + "\n" for row in rows]
+        with suppress(OSError):
+            write_all(2, "".join(lines))
+
+
+class FileSink:
+    """Writes rows to a file that is rotated by size.
 
     :param path: the file; its folder exists
     :param max_bytes: size at which it becomes `path.1`
@@ -79,6 +88,41 @@ class Writer:
         self._path = path
         self._max_bytes = max_bytes
         self._keep = keep
+
+    def write(self, rows: list[Row]) -> None:
+        """Append the rows, and rotate the file when it is full."""
+        try:
+            self._append("".join(line_of(row) + "\n" for row in rows))
+        except OSError as error:
+            # A full disk must not end the process, and the log is not the place to say it.
+            with suppress(OSError):
+                write_all(2, f"gway: cannot write {self._path}: {error}\n")
+
+    def _append(self, text: str) -> None:
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            write_all(descriptor, text)
+            size = os.fstat(descriptor).st_size
+        finally:
+            os.close(descriptor)
+        if size >= self._max_bytes > 0:
+            self._rotate()
+
+    def _rotate(self) -> None:
+        for number in range(self._keep, 0, -1):
+            older = Path(f"{self._path}.{number}")
+            newer = Path(f"{self._path}.{number - 1}") if number > 1 else self._path
+            if newer.exists():
+                newer.replace(older)
+        if self._keep <= 0:
+            self._path.unlink(missing_ok=True)
+
+
+class Writer:
+    """Hands rows to a sink from a native thread of its own, so that nobody waits for it."""
+
+    def __init__(self, sink: FileSink | StderrSink) -> None:
+        self._sink = sink
         self._ring: deque[Row] = deque()
         self.recent: deque[Row] = deque(maxlen=RECENT_SIZE)
         self.dropped = 0
@@ -98,10 +142,10 @@ class Writer:
         self.recent.append(row)
 
     def close(self) -> None:
-        """Write what is left and end."""
+        """Write what is left and end; a sink that hangs is left behind."""
         self._closing = True
         self._wake.release()
-        self._done.acquire(True, 5.0)
+        self._done.acquire(True, CLOSE_S)
 
     def _run(self) -> None:
         try:
@@ -113,37 +157,13 @@ class Writer:
             self._done.release()
 
     def _write(self) -> None:
-        lines = [line_of(self._ring.popleft()) for _ in range(len(self._ring))]
+        rows = [self._ring.popleft() for _ in range(len(self._ring))]
         dropped, self.dropped = self.dropped, 0
         if dropped:
             now = datetime.now(UTC).timestamp()
-            lines.append(line_of((now, "WARNING", "gway.logs", f"{dropped} records dropped", "")))
-        if not lines:
-            return
-        try:
-            self._append("\n".join(lines) + "\n")
-        except OSError as error:
-            # A full disk must not end the process, and the log is not the place to say it.
-            os.write(2, f"gway: cannot write {self._path}: {error}\n".encode())
-
-    def _append(self, text: str) -> None:
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        try:
-            os.write(descriptor, text.encode("utf-8", "backslashreplace"))
-            size = os.fstat(descriptor).st_size
-        finally:
-            os.close(descriptor)
-        if size >= self._max_bytes > 0:
-            self._rotate()
-
-    def _rotate(self) -> None:
-        for number in range(self._keep, 0, -1):
-            older = Path(f"{self._path}.{number}")
-            newer = Path(f"{self._path}.{number - 1}") if number > 1 else self._path
-            if newer.exists():
-                newer.replace(older)
-        if self._keep <= 0:
-            self._path.unlink(missing_ok=True)
+            rows.append(Row(now, "WARNING", "gway.logs", f"{dropped} records dropped"))
+        if rows:
+            self._sink.write(rows)
 
 
 class Logs:
@@ -153,28 +173,41 @@ class Logs:
         self._gateway = gateway
         self._root = logging.getLogger()
         self._handlers: list[logging.Handler] = []
-        self._writer: Writer | None = None
+        self._writers: list[Writer] = []
+        self._file: Writer | None = None
+        self._stderr: StderrHandler | None = None
+        self._tracebacks = False
         self._level = self._root.level
 
     def show_on_stderr(self, tracebacks: bool = False) -> None:
         """Show records of `LOG_STDERR_LEVEL` and above to the person in front."""
-        handler = StderrHandler(tracebacks)
-        self._add(handler, level_of(self._gateway, "LOG_STDERR_LEVEL"))
+        self._tracebacks = tracebacks
+        self._stderr = StderrHandler(tracebacks)
+        self._add(self._stderr, level_of(self._gateway, "LOG_STDERR_LEVEL"))
 
-    def write_to_file(self) -> None:
-        """Write records of `LOG_LEVEL` and above to `LOG_FILE`; a second time does nothing."""
-        name = str(self._gateway.settings.get("LOG_FILE"))
-        if self._writer is not None or not name:
+    def serve(self) -> None:
+        """Log as a server does: nobody waits for a disk or a terminal.
+
+        Records of `LOG_LEVEL` and above go to `LOG_FILE`; a second time does nothing.
+        """
+        if self._writers:
             return
-        level = level_of(self._gateway, "LOG_LEVEL")
-        path = self._gateway.workspace.work(*Path(name).parts)
         settings = self._gateway.settings
-        self._writer = Writer(path, settings.get("LOG_MAX_BYTES"), settings.get("LOG_KEEP"))
-        self._add(RingHandler(self._writer), level)
+        name = str(settings.get("LOG_FILE"))
+        if name:
+            level = level_of(self._gateway, "LOG_LEVEL")
+            path = self._gateway.workspace.work(*Path(name).parts)
+            sink = FileSink(path, settings.get("LOG_MAX_BYTES"), settings.get("LOG_KEEP"))
+            self._file = self._add_writer(sink, level)
+        if self._stderr is not None:
+            self._root.removeHandler(self._stderr)
+            self._handlers.remove(self._stderr)
+            self._add_writer(StderrSink(self._tracebacks), self._stderr.level)
+            self._stderr = None
 
     def recent(self, count: int = 100) -> list[str]:
-        """Give the latest lines, oldest first."""
-        rows = list(self._writer.recent)[-count:] if self._writer is not None else []
+        """Give the latest lines of the log file, oldest first."""
+        rows = list(self._file.recent)[-count:] if self._file is not None else []
         return [line_of(row) for row in rows]
 
     def close(self) -> None:
@@ -183,9 +216,16 @@ class Logs:
             self._root.removeHandler(handler)
         self._handlers.clear()
         self._root.setLevel(self._level)
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        for writer in self._writers:
+            writer.close()
+        self._writers.clear()
+        self._file = self._stderr = None
+
+    def _add_writer(self, sink: FileSink | StderrSink, level: int) -> Writer:
+        writer = Writer(sink)
+        self._writers.append(writer)
+        self._add(RingHandler(writer), level)
+        return writer
 
     def _add(self, handler: logging.Handler, level: int) -> None:
         handler.setLevel(level)
@@ -207,15 +247,31 @@ def level_of(gateway: Gateway, setting: str) -> int:
 
 def row_of(record: logging.LogRecord) -> Row:
     """Take from a record what will be written, so that later changes do not matter."""
-    trace = ""
-    if record.exc_info:
+    why = trace = ""
+    if record.exc_info and record.exc_info[1] is not None:
+        why = f"{type(record.exc_info[1]).__name__}: {record.exc_info[1]}"
         trace = record.exc_text or logging.Formatter().formatException(record.exc_info)
-    return (record.created, record.levelname, record.name, record.getMessage(), trace)
+    return Row(record.created, record.levelname, record.name, record.getMessage(), why, trace)
 
 
 def line_of(row: Row) -> str:
     """Write a row as one redacted line."""
-    created, level, name, message, trace = row
-    at = datetime.fromtimestamp(created, UTC).isoformat(timespec="milliseconds")
-    text = f"{message}\n{trace}" if trace else message
-    return f"{at[:-6]}Z {level} {name}: {one_line(redact(text))}"
+    at = datetime.fromtimestamp(row.created, UTC).isoformat(timespec="milliseconds")
+    text = f"{row.message}\n{row.trace}" if row.trace else row.message
+    return f"{at[:-6]}Z {row.level} {row.name}: {one_line(redact(text))}"
+
+
+def short_line_of(row: Row, tracebacks: bool) -> str:
+    """Write a row for a person: what happened and why, with the traceback if asked for."""
+    why = f": {row.why}" if row.why else ""
+    lines = [f"{row.name}: {row.level.lower()}: {row.message}{why}"]
+    if tracebacks:
+        lines.extend(row.trace.splitlines())
+    return "\n".join(one_line(redact(line)) for line in lines)
+
+
+def write_all(descriptor: int, text: str) -> None:
+    """Write a text whole, however often that takes."""
+    data = text.encode("utf-8", "backslashreplace")
+    while data:
+        data = data[os.write(descriptor, data) :]

@@ -80,6 +80,20 @@ def web_name(function: str) -> tuple[str, str] | None:
     return None
 
 
+def shown_as(people: Callable[[Any], Any]) -> Callable[[F], F]:
+    """Make a verb's result readable where a person reads it; programs get it whole.
+
+    :param people: makes of the result what its text form shows; decoded JSON, too, as
+        verbs that run on a server give it
+    """
+
+    def mark(fn: F) -> F:
+        fn.__gway_people__ = people  # type: ignore[attr-defined]
+        return fn
+
+    return mark
+
+
 def live(fn: F) -> F:
     """Run a verb in the process that serves: here when it is this one, else there.
 

@@ -96,6 +96,22 @@ def cell(value: Any) -> str:
     return one_line(str(value))
 
 
+def brief(value: Any) -> str:
+    """Give a value as a person reads it in a table: what is nested is counted, or one line."""
+    if isinstance(value, (list, tuple, set, frozenset)) and fields_of(value) is None:
+        if any(_is_nested(each) for each in value):
+            return f"{len(value)} {'entry' if len(value) == 1 else 'entries'}"
+        return cell(value)
+    named = fields_of(value)
+    if named is None or any(_is_nested(each) for each in named.values()):
+        return cell(value)
+    return ", ".join(f"{key}={cell(each)}" for key, each in named.items())
+
+
+def _is_nested(value: Any) -> bool:
+    return isinstance(value, (list, tuple, set, frozenset)) or fields_of(value) is not None
+
+
 def to_json(value: Any, indent: int = 2) -> str:
     """Give a value as JSON; times, enums, paths, structs and dataclasses included."""
     from gway.web.formats import to_json as encode
@@ -160,7 +176,9 @@ def _show_text(value: Any, out: TextIO) -> None:
         out.write(cell(value) + "\n")
         return
     width = max(map(len, named), default=0)
-    out.writelines(f"{_bold(key.ljust(width), out)}  {cell(each)}\n" for key, each in named.items())
+    out.writelines(
+        f"{_bold(key.ljust(width), out)}  {brief(each)}\n" for key, each in named.items()
+    )
 
 
 def _show_stream(items: Iterator[Any], format: Format, out: TextIO) -> None:
@@ -241,7 +259,7 @@ def _write_table(rows: Sequence[Row], columns: list[str], out: TextIO) -> None:
         else:
             _write_rich_table(rows, columns, out)
         return
-    lines = [columns, *([cell(row.get(column)) for column in columns] for row in rows)]
+    lines = [columns, *([brief(row.get(column)) for column in columns] for row in rows)]
     right = [_is_numeric(rows, column) for column in columns]
     widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
     for line in lines:
@@ -272,7 +290,7 @@ def _write_rich_table(rows: Sequence[Row], columns: list[str], out: TextIO) -> N
         table.add_column(name, justify="right" if _is_numeric(rows, column) else "left")
     for row in rows:
         # Text, not str: brackets in data are no markup.
-        table.add_row(*(Text(cell(row.get(column))) for column in columns))
+        table.add_row(*(Text(brief(row.get(column))) for column in columns))
     plain = bool(os.environ.get("NO_COLOR"))
     Console(file=out, color_system=None if plain else "auto").print(table)
 

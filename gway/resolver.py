@@ -214,7 +214,7 @@ class Gateway:
         self._serving = value
         logs = sys.modules.get("gway.logs")
         if value and logs is not None and self.has_service(logs.Logs):
-            self.service(logs.Logs).write_to_file()
+            self.service(logs.Logs).serve()
 
     def now(self) -> datetime:
         """Tell the time, aware, in UTC."""

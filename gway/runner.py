@@ -101,7 +101,9 @@ class Runner:
         if isinstance(result, Iterator) and (kept or not shown):
             result = list(result)
         if shown:
-            show(result, cast("Format", self._format))
+            people = getattr(found.function, "__gway_people__", None)
+            readable = people is not None and self._format == "text"
+            show(people(result) if readable else result, cast("Format", self._format))
         if not isinstance(result, (Iterator, ExitCode)):
             self.gateway.results.put(found.project, found.verb, result)
         return result

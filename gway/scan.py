@@ -36,9 +36,13 @@ def scan(place: Place) -> Source:
     """Read a project's file; a namespace is told by the first line of its README.md."""
     if not place.is_project:
         return Source(_readme_title(place), [], False, ())
-    with open(place.file, encoding="utf-8") as file:
-        text = file.read()
-    serves = _serves(text) if "__serves__" in text else ()
+    try:
+        # A file that Python cannot read still has a name; help must not fail because of it.
+        with open(place.file, encoding="utf-8", errors="replace") as file:
+            text = file.read()
+    except OSError as error:
+        return Source(f"cannot be read: {error.strerror}", [], True, ())
+    serves = _serves(text, place.file) if "__serves__" in text else ()
     return Source(summary_of(text), _functions(text), _has_all(text), serves)
 
 
@@ -68,13 +72,13 @@ def _functions(text: str) -> list[str]:
 
 
 def _has_all(text: str) -> bool:
-    return "\n__all__" in text
+    return "\n__all__" in f"\n{text}"
 
 
-def _serves(text: str) -> tuple[str, ...]:
+def _serves(text: str, file: str) -> tuple[str, ...]:
     import ast
 
-    for node in ast.parse(text).body:
+    for node in ast.parse(text, file).body:
         targets = node.targets if isinstance(node, ast.Assign) else []
         if any(isinstance(each, ast.Name) and each.id == "__serves__" for each in targets):
             assert isinstance(node, ast.Assign)

@@ -29,7 +29,7 @@ def lines(gw, workspace):
 
 
 def test_each_record_is_one_line_without_secrets(gw, lines):
-    gw.service(Logs).write_to_file()
+    gw.service(Logs).serve()
     log.info("password=%s from\n%s", "hunter2", "\x1b[31m")
     try:
         raise ValueError("token=hunter2")
@@ -44,7 +44,7 @@ def test_each_record_is_one_line_without_secrets(gw, lines):
 
 def test_the_level_is_a_setting(gw, lines, monkeypatch):
     gw.settings.override("LOG_LEVEL", "ERROR")
-    gw.service(Logs).write_to_file()
+    gw.service(Logs).serve()
     log.warning("small")
     log.error("big")
     assert [line.rpartition(": ")[2] for line in lines()] == ["big"]
@@ -53,7 +53,7 @@ def test_the_level_is_a_setting(gw, lines, monkeypatch):
 def test_an_unknown_level_is_an_error(gw):
     gw.settings.override("LOG_LEVEL", "LOUD")
     with pytest.raises(UsageError, match="no level 'LOUD'"):
-        gw.service(Logs).write_to_file()
+        gw.service(Logs).serve()
 
 
 def test_serving_begins_the_file_and_nothing_else_does(gw, workspace, lines):
@@ -69,7 +69,7 @@ def test_files_rotate_and_old_ones_go(gw, workspace, eventually):
     gw.settings.override("LOG_MAX_BYTES", 200)
     gw.settings.override("LOG_KEEP", 2)
     service = gw.service(Logs)
-    service.write_to_file()
+    service.serve()
     folder = workspace / "work" / "logs"
 
     def newest():
@@ -87,7 +87,7 @@ def test_files_rotate_and_old_ones_go(gw, workspace, eventually):
 
 
 def test_the_file_is_ours_alone(gw, workspace, lines):
-    gw.service(Logs).write_to_file()
+    gw.service(Logs).serve()
     log.info("x")
     lines()
     assert (workspace / "work" / "logs" / "gway.log").stat().st_mode & 0o777 == 0o600
@@ -95,7 +95,7 @@ def test_the_file_is_ours_alone(gw, workspace, lines):
 
 def test_the_latest_lines_can_be_looked_at(gw, lines):
     service = gw.service(Logs)
-    service.write_to_file()
+    service.serve()
     for number in range(5):
         log.info("record %d", number)
     assert [line.rpartition(" ")[2] for line in service.recent(2)] == ["3", "4"]
@@ -107,7 +107,7 @@ def test_when_the_writer_is_far_behind_records_are_dropped_and_counted(
     monkeypatch.setattr(logs, "RING_SIZE", 3)
     monkeypatch.setattr(logs, "FLUSH_S", 60.0)
     service = gw.service(Logs)
-    service.write_to_file()
+    service.serve()
     for number in range(5):
         log.info("record %d", number)
     found = lines()
@@ -127,7 +127,25 @@ def test_a_person_sees_warnings_without_tracebacks(gw, capsys):
     except ValueError:
         log.exception("broke")
     err = capsys.readouterr().err
-    assert err == "ocpp.test: error: broke: ValueError('bad\\nluck')\n"
+    assert err == "ocpp.test: error: broke: ValueError: bad\\nluck\n"
+
+
+def test_a_server_waits_for_no_terminal(gw, capfd, lines):
+    gw.service(Logs).show_on_stderr()
+    gw.serving = True
+    log.warning("on %s", "stderr")
+    log.info("in the file")
+    assert [line.rpartition(": ")[2] for line in lines()] == ["on stderr", "in the file"]
+    assert capfd.readouterr().err == "ocpp.test: warning: on stderr\n"
+
+
+def test_a_full_disk_does_not_end_anything(gw, capfd, workspace):
+    gw.settings.override("LOG_FILE", "full/gway.log")
+    (workspace / "work" / "full" / "gway.log").mkdir(parents=True)
+    gw.service(Logs).serve()
+    log.info("lost")
+    gw.close()
+    assert "gway: cannot write" in capfd.readouterr().err
 
 
 def test_debug_shows_tracebacks(gw, capsys):
@@ -143,6 +161,6 @@ def test_closing_leaves_the_root_logger_as_it_was(gw):
     root = logging.getLogger()
     before = (list(root.handlers), root.level)
     gw.service(Logs).show_on_stderr()
-    gw.service(Logs).write_to_file()
+    gw.service(Logs).serve()
     gw.close()
     assert (list(root.handlers), root.level) == before
