@@ -101,12 +101,17 @@ class Runner:
         if isinstance(result, Iterator) and (kept or not shown):
             result = list(result)
         if shown:
-            people = getattr(found.function, "__gway_people__", None)
-            readable = people is not None and self._format == "text"
-            show(people(result) if readable else result, cast("Format", self._format))
+            self._show(found.function, result)
         if not isinstance(result, (Iterator, ExitCode)):
             self.gateway.results.put(found.project, found.verb, result)
         return result
+
+    def _show(self, function: Callable[..., Any], result: Any) -> None:
+        """Show a result; a verb may bring a function that shapes it for people's eyes."""
+        people: Callable[[Any], Any] | None = getattr(function, "__gway_people__", None)
+        if people is not None and self._format == "text":
+            result = people(result)
+        show(result, cast("Format", self._format))
 
     def _call(self, found: Found, at: str | None, args: list[Any], kwargs: dict[str, Any]) -> Any:
         if at is None or not found.project:

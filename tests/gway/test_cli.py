@@ -87,6 +87,19 @@ def test_the_last_result_is_shown_in_the_form_asked_for_before_or_after_the_verb
         assert json.loads(cli(*words).stdout) == {"size": 8, "amps": 4}
 
 
+def test_a_verb_may_shape_its_result_for_people_but_not_for_programs(cli, write):
+    write(
+        "projects/scale.py",
+        """
+        def weigh(): return {"g": 1500}
+
+        weigh.__gway_people__ = lambda result: {"weight": f"{result['g'] / 1000} kg"}
+        """,
+    )
+    assert cli("scale", "weigh").stdout == "weight  1.5 kg\n"
+    assert json.loads(cli("scale", "weigh", "--json").stdout) == {"g": 1500}
+
+
 def test_generators_and_coroutines_are_verbs_too(cli, shop):
     assert cli("shop.kitchen", "list-rows", "--csv").stdout == "n\n1\n2\n"
     assert cli("shop.kitchen", "later", "1").stdout == "2\n"
