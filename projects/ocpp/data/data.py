@@ -71,6 +71,12 @@ __all__ = [
     "view_transaction",
 ]
 
+NAV = {  # what the site's navigation shows
+    "charger-summary": "Summary",
+    "charger-details": "Transactions",
+    "time-series": "Energy",
+}
+
 SETTINGS = (
     Setting("OCPP_DB", "ocpp.sqlite", str, help="database of the chargers, below the work folder"),
 )

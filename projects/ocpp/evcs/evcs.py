@@ -57,6 +57,8 @@ __all__ = [
     "view_simulator",
 ]
 
+NAV = {"cp-simulator": "Simulator"}  # what the site's navigation shows
+
 SETTINGS = (PASSWORD,)
 
 
