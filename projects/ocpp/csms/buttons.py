@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from gway import access, gw
 from gway.projects.ocpp.csms import orders
 from gway.projects.ocpp.csms.orders import AvailabilityType, ResetType, Trigger
 from gway.projects.ocpp.csms.pages import PAGES, shown_commands
+from gway.projects.ocpp.csms.topics import topic_of
 from gway.web.page import Page
 from gway.web.request import CURRENT
+
+if TYPE_CHECKING:
+    from gway.projects.ocpp.csms.central import CentralSystem
 
 PATIENCE_S = 5.0  # how long a page without script waits for the charger's answer
 
@@ -81,9 +85,7 @@ def view_post_approve(
     charger_id: str, registration: Literal["Accepted", "Rejected"] = "Accepted"
 ) -> Page:
     """Accept a charger that waits for approval, or reject it; it learns so at its next Boot."""
-    from gway.projects.ocpp.csms.central import CentralSystem
-
-    central = gw.service(CentralSystem)
+    central = _central()
     if not central.door.refused.has(charger_id):
         central.known(charger_id)
     central.register(charger_id, registration)
@@ -95,19 +97,41 @@ def view_post_approve(
     )
 
 
+def render_command_answer(charger_id: str, command_id: str) -> Page:
+    """Give what became of a command, for the place where it was given.
+
+    :param charger_id: as in its address
+    :param command_id: one of the charger's latest
+    """
+    rows = [
+        row
+        for row in _central().snapshot(charger_id)["commands"]
+        if row["command_id"] == command_id
+    ]
+    return _answer(rows[0]) if rows else Page("")
+
+
 def _pressed(charger_id: str, order: Callable[..., Row]) -> Page:
     """Send a command and say what became of it.
 
-    The page's script gets a sentence at once, as the list of commands follows what
-    happens; a browser without script gets a page, with the charger's answer if it is quick.
+    The page's script gets words that follow what happens; a browser without script
+    gets a page, with the charger's answer if it is quick.
     """
+    _central().known(charger_id)
+    request = CURRENT.get()
+    if request is not None and request.wants_fragment:
+        return _answer(order(wait_s=0))
+    row = order(wait_s=PATIENCE_S)
+    (command,) = shown_commands([row])
+    return PAGES("command_sent", title=charger_id, data=row, styles=("csms.css",), command=command)
+
+
+def _answer(row: Row) -> Page:
+    (command,) = shown_commands([row])
+    return PAGES.fragment("command_answer", command=command, topic=topic_of(row["charger_id"]))
+
+
+def _central() -> CentralSystem:
     from gway.projects.ocpp.csms.central import CentralSystem
 
-    gw.service(CentralSystem).known(charger_id)
-    request = CURRENT.get()
-    scripted = request is not None and request.wants_fragment
-    row = order(wait_s=0 if scripted else PATIENCE_S)
-    (command,) = shown_commands([row])
-    if scripted:
-        return PAGES.fragment("command_answer", command=command)
-    return PAGES("command_sent", title=charger_id, data=row, styles=("csms.css",), command=command)
+    return gw.service(CentralSystem)

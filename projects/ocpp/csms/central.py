@@ -24,6 +24,7 @@ from gway.projects.ocpp.csms.money import StorageGate
 from gway.projects.ocpp.csms.options import Options
 from gway.projects.ocpp.csms.runtime import GeventRuntime, Runtime
 from gway.projects.ocpp.csms.session import Session
+from gway.projects.ocpp.csms.topics import topic_of
 from gway.projects.ocpp.facts import (
     ChargerMemory,
     Link,
@@ -367,8 +368,3 @@ class CentralSystem:
     def configure(self, **changes: Any) -> None:
         """Set options from now on."""
         self.options = msgspec.structs.replace(self.options, **changes)
-
-
-def topic_of(charger_id: str) -> str:
-    """Give the event topic of a charger; pages list topics with spaces between them."""
-    return "ocpp:" + charger_id.replace(" ", "%20")

@@ -13,7 +13,10 @@ import msgspec
 
 from gway import access, gw, hookimpl, live
 from gway.hookspecs import HealthCheck
+from gway.marks import shown_as
+from gway.projects.ocpp.csms import terminal
 from gway.projects.ocpp.csms.buttons import (
+    render_command_answer,
     view_post_approve,
     view_post_change_availability,
     view_post_change_configuration,
@@ -95,6 +98,7 @@ __all__ = [
     "render_charger_cards",
     "render_charger_state",
     "render_charger_transactions",
+    "render_command_answer",
     "render_command_log",
     "render_message_log",
     "reset",
@@ -201,6 +205,7 @@ def gway_register_metrics(registry: Any) -> None:
 # --- looking -----------------------------------------------------------------
 
 
+@shown_as(terminal.chargers)
 @live
 def chargers(*, status: str | None = None, faulted: bool = False) -> list[Row]:
     """List the known chargers, those with faults first.
@@ -220,6 +225,7 @@ def api_chargers(*, status: str | None = None, faulted: bool = False) -> list[Ro
     return chargers(status=status, faulted=faulted)
 
 
+@shown_as(terminal.charger)
 @live
 def charger(charger_id: str) -> Row:
     """Show one charger: connectors, transactions, commands, last frames.
@@ -237,6 +243,7 @@ def api_charger(charger_id: str) -> Row:
     return charger(charger_id)
 
 
+@shown_as(terminal.commands)
 @live
 def commands(charger_id: str) -> list[Row]:
     """List the latest commands to a charger, with answers and effects.

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from gway import gw
+from gway.projects.ocpp.csms.topics import topic_of
 from gway.web.page import Page, PageMaker
 from gway.web.request import CURRENT
 
@@ -195,8 +196,6 @@ def render_charger_transactions(
 
 
 def _state(seen: Row) -> Row:
-    from gway.projects.ocpp.csms.central import topic_of
-
     boot = seen["boot"] or {}
     words = [boot.get("vendor"), boot.get("model")]
     connectors = [one for one in seen["connectors"] if one["connector_id"] or one["transaction"]]
