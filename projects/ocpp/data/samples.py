@@ -58,9 +58,10 @@ def samples_of(raw: str) -> Iterator[Sample]:
 
 
 def _sample(time: datetime | None, time_raw: str, one: Mapping[str, Any]) -> Sample:
+    from gway.projects.ocpp.messages.meters import default_unit  # slow to load, rarely needed
+
     words = {name: str(one.get(name) or default) for name, default in DEFAULTS.items()}
-    # SPEC 7.45: the unit is Wh by default, for energy.
-    unit = str(one.get("unit") or ("Wh" if words["measurand"].startswith(ENERGY) else ""))
+    unit = str(one.get("unit") or default_unit(words["measurand"]))
     return Sample(time=time, time_raw=time_raw, value=str(one["value"]), unit=unit, **words)
 
 

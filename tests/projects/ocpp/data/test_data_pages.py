@@ -1,0 +1,213 @@
+"""Pages and API of the stored data: the same figures everywhere, texts escaped."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+
+from gway.errors import UnknownName, UsageError
+from gway.projects.ocpp.facts import ErrorReport
+
+from .conftest import START, Site
+
+EVIL = "<script>alert('x')</script>"
+
+
+def report(site: Site, charger_id: str, code: str, info: str | None = None) -> None:
+    error = ErrorReport(charger_id, 1, code, "Faulted", info, None, None, None, site.at)
+    site.tell("ocpp_error_reported", report=error)
+
+
+def rows_of(page: Any) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(page.to_csv())))
+
+
+# --- summary ----------------------------------------------------------------------
+
+
+def test_the_summary_tells_sessions_energy_last_stop_and_last_error(site: Site) -> None:
+    site.session("CP1", 3_500)
+    last = site.session("CP1", 1_500)
+    site.start("CP1")
+    report(site, "CP1", "GroundFailure")
+    site.advance(minutes=1)
+    report(site, "CP1", "HighTemperature", "hot")
+    site.tell("ocpp_charger_seen", charger_id="CP2", charger_time=None, at=site.at)
+    one, two = site.gateway.ocpp.data.view_charger_summary().rows
+    assert (one["charger_id"], one["sessions"], one["open_sessions"]) == ("CP1", 3, 1)
+    assert one["energy_kwh"] == 5.0
+    assert one["last_stop_at"] == last.stopped_at
+    assert (one["last_error"], one["last_error_info"]) == ("HighTemperature", "hot")
+    assert one["last_error_at"] == site.at
+    assert (two["charger_id"], two["sessions"], two["last_stop_at"]) == ("CP2", 0, None)
+
+
+def test_the_summary_has_twins_with_the_same_figures(site: Site) -> None:
+    site.session("CP1", 3_500)
+    page = site.gateway.ocpp.data.view_charger_summary()
+    assert json.loads(page.to_json())[0]["energy_kwh"] == 3.5
+    assert rows_of(page)[0]["energy_kwh"] == "3.5"
+    assert site.gateway.ocpp.data.api_summary() == {"chargers": page.rows}
+    assert "CP1" in page.to_text()
+
+
+def test_pages_of_an_empty_store_say_so(site: Site) -> None:
+    data = site.gateway.ocpp.data
+    assert "No charger has connected yet" in data.view_charger_summary()
+    assert "No transaction fits" in data.view_charger_details("CPX")
+    assert "No charger has connected yet" in data.view_time_series()
+
+
+def test_texts_of_chargers_are_escaped_on_every_page(site: Site) -> None:
+    stopped = site.session(EVIL, id_tag=EVIL, start_time_raw=EVIL)
+    report(site, EVIL, EVIL, EVIL)
+    site.stop(stopped, stop_reason=EVIL)
+    data = site.gateway.ocpp.data
+    pages = [
+        data.view_charger_summary(),
+        data.view_charger_details(),
+        data.view_charger_details(EVIL),
+        data.view_transaction(stopped.transaction_id),
+        data.view_time_series([EVIL], since=START.date(), until=START.date()),
+    ]
+    for page in pages:
+        assert "<script" not in page
+        assert "&lt;script" in page
+
+
+# --- details ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def many(site: Site) -> Site:
+    """Ten sessions on two connectors with two tags over ten days."""
+    for number in range(10):
+        site.at = START + timedelta(days=number)
+        site.session(
+            energy_wh=1_000 + 100 * (number * 7 % 10),
+            connector_id=1 + number % 2,
+            id_tag="Ada" if number % 3 else "BOB",
+        )
+    site.session("other")
+    site.start()
+    return site
+
+
+def ids(site: Site, **words: Any) -> list[int]:
+    page = site.gateway.ocpp.data.view_charger_details("CPX", **words)
+    return [row["transaction_id"] for row in page.rows]
+
+
+def test_details_are_paged_from_the_newest_on(many: Site) -> None:
+    assert ids(many, per_page=4) == [12, 10, 9, 8]
+    assert ids(many, per_page=4, page=3) == [3, 2, 1]
+    assert ids(many, per_page=4, page=4) == []
+    page = many.gateway.ocpp.data.view_charger_details("CPX", per_page=4, page=2)
+    assert (page.data["total"], page.data["pages"], page.data["page"]) == (11, 3, 2)
+    assert "Page 2 of 3" in page
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ({"since": date(2024, 5, 20), "until": date(2024, 5, 21)}, [5, 4]),
+        ({"until": START + timedelta(days=1)}, [1]),
+        ({"connector_id": 2, "since": date(2024, 5, 24)}, [10, 8]),
+        ({"id_tag": "bob"}, [10, 7, 4, 1]),
+        ({"state": "open"}, [12]),
+        ({"state": "inferred"}, []),
+        ({"sort": "oldest", "per_page": 2}, [1, 2]),
+        ({"sort": "most-energy", "per_page": 3}, [8, 5, 2]),
+        ({"sort": "least-energy", "per_page": 2}, [1, 4]),
+        ({"id_tag": "ADA", "connector_id": 1, "sort": "oldest"}, [3, 5, 9]),
+    ],
+)
+def test_details_are_filtered_and_sorted(
+    many: Site, words: dict[str, Any], expected: list[int]
+) -> None:
+    assert ids(many, **words) == expected
+
+
+def test_pages_that_cannot_be_are_refused(site: Site) -> None:
+    for words in ({"page": 0}, {"per_page": 0}, {"per_page": 1_001}):
+        with pytest.raises(UsageError, match="page is 1 or more"):
+            site.gateway.ocpp.data.view_charger_details("CPX", **words)
+
+
+def test_the_transactions_of_the_api_say_what_other_programs_need(site: Site) -> None:
+    stopped = site.session(reservation_id=4)
+    site.meter(site.start(), 1_750)
+    site.advance(minutes=2)
+    found = site.gateway.ocpp.data.api_transactions("CPX")
+    running, done = found["transactions"]
+    assert (running["active"], running["energy_wh"], running["energy_source"]) == (
+        True,
+        750,
+        "last sample",
+    )
+    assert running["duration_s"] == 120
+    assert (done["active"], done["reason"], done["duration_s"]) == (False, "Local", 3_600)
+    for name in ("transaction_id", "started_at", "start_time", "start_time_raw", "stopped_at"):
+        assert done[name] == getattr(stopped, name)
+
+
+def test_durations_are_measured_by_one_clock(site: Site) -> None:
+    wrong = START - timedelta(days=100)
+    started = site.start(start_time=wrong)
+    site.advance(minutes=10)
+    site.stop(started, stop_time=None, stop_time_raw="?")
+    (found,) = site.gateway.ocpp.data.api_transactions()["transactions"]
+    assert found["duration_s"] == 600
+
+
+def test_a_transaction_is_given_with_its_samples(site: Site) -> None:
+    site.session()
+    found = site.gateway.ocpp.data.api_transaction(1)
+    assert [(one["value"], one["unit"]) for one in found["samples"]] == [("2750", "Wh")]
+    assert "samples" not in site.gateway.ocpp.data.api_transaction(1, samples=False)
+    with pytest.raises(UnknownName, match="no transaction 99"):
+        site.gateway.ocpp.data.api_transaction(99)
+
+
+def test_the_page_of_a_transaction_shows_samples_as_its_table(site: Site) -> None:
+    site.session()
+    page = site.gateway.ocpp.data.view_transaction(1)
+    assert [row["value"] for row in rows_of(page)] == ["2750"]
+    assert "3.50 kWh" in page
+
+
+def test_errors_are_listed_the_latest_first(site: Site) -> None:
+    for minute, code in enumerate(["A", "B", "C"]):
+        site.at = START + timedelta(minutes=minute)
+        report(site, "CP1" if code != "B" else "CP2", code)
+    data = site.gateway.ocpp.data
+    assert [row["error_code"] for row in data.errors()] == ["C", "B", "A"]
+    assert [row["error_code"] for row in data.errors("CP1", limit=1)] == ["C"]
+    since = START + timedelta(minutes=1)
+    assert [row["error_code"] for row in data.api_errors(since=since)["errors"]] == ["C", "B"]
+
+
+# --- time series ------------------------------------------------------------------
+
+
+def test_the_time_series_has_a_row_per_interval_and_a_column_per_charger(site: Site) -> None:
+    site.session("CP1", 3_000)
+    site.session("CP2", 2_000)
+    page = site.gateway.ocpp.data.view_time_series(since=START.date(), step="day")
+    assert page.columns == ["begin", "CP1 kWh", "CP2 kWh"]
+    assert [list(row.values()) for row in rows_of(page)] == [["2024-05-17T00:00:00.000Z", "3", "2"]]
+
+
+def test_the_chart_is_made_of_files_of_our_own(site: Site) -> None:
+    site.session()
+    page = site.gateway.ocpp.data.view_time_series()
+    assert all(address.startswith("/static/ocpp/data/") for address in page.scripts)
+    assert 'data-series="/api/ocpp/data/time-series' in page
+    assert "style=" not in page
+    assert "<script" not in page
+    assert "https://" not in page
