@@ -10,6 +10,7 @@ import shlex
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
@@ -119,7 +120,7 @@ def command_problem(gateway: Gateway, words: list[str]) -> str:
 
 def curl_problem(paths: Mapping[str, Any], words: list[str]) -> str:
     """Say why a `curl` of the API would be refused, by what `/openapi.json` describes."""
-    options = dict(zip(words, words[1:], strict=False))
+    options = dict(pairwise(words))
     data = options.get("-d") or options.get("--data") or options.get("--json")
     method = options.get("-X", "POST" if data is not None else "GET").lower()
     url = urlsplit(next(word for word in words if word.startswith("http")))
