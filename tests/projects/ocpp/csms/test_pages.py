@@ -1,0 +1,461 @@
+"""The pages of chargers, asked without sockets: what they show and what their forms do."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from urllib.parse import urlencode
+
+import pytest
+
+from gway import resolver
+from gway.projects.ocpp.csms import csms
+from gway.projects.ocpp.csms.central import CentralSystem
+from gway.projects.ocpp.csms.topics import topic_of
+from gway.projects.ocpp.data.store import Store as Stored
+from gway.projects.ocpp.facts import ChargerMemory
+from gway.web.routes import Site as WebSite
+
+BASE = "/ocpp/csms"
+DETAIL = f"{BASE}/charger-detail?charger_id=CPX"
+LOG = f"/render{BASE}/command-log?charger_id=CPX"
+EVIL = "<script>x</script>"
+SAFE = "&lt;script&gt;x&lt;/script&gt;"
+
+
+@dataclass
+class Answer:
+    status: int
+    text: str
+
+    @property
+    def words(self) -> str:
+        """The text that a reader sees, on one line."""
+        return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", self.text))
+
+
+class Browser:
+    """Asks the site as a browser on this machine does."""
+
+    def __init__(self, web: WebSite) -> None:
+        self.web = web
+        self.cookie = ""
+
+    def get(self, path: str) -> Answer:
+        return self._ask("GET", path)
+
+    def post(self, name: str, *, scripted: bool = False, csrf: str = "", **form) -> Answer:
+        """Send a form of a charger's page; `scripted` as the page's script does."""
+        page = self.get(f"{BASE}/charger-status").text
+        token = page.partition('name="gway-csrf" content="')[2].partition('"')[0]
+        values = {"csrf": csrf or token, "charger_id": "CPX", **form}
+        more = {"HTTP_X_GWAY_FRAGMENT": "1"} if scripted else {}
+        return self._ask("POST", f"{BASE}/{name}", urlencode(values).encode(), more)
+
+    def _ask(self, method: str, path: str, body: bytes = b"", more=None) -> Answer:
+        path, _, query = path.partition("?")
+        environ = {
+            "REQUEST_METHOD": method,
+            "PATH_INFO": path,
+            "QUERY_STRING": query,
+            "SERVER_PORT": "8888",
+            "REMOTE_ADDR": "127.0.0.1",
+            "HTTP_HOST": "127.0.0.1:8888",
+            "HTTP_ORIGIN": "http://127.0.0.1:8888",
+            "HTTP_COOKIE": self.cookie,
+            "CONTENT_TYPE": "application/x-www-form-urlencoded",
+            "CONTENT_LENGTH": str(len(body)),
+            "wsgi.input": io.BytesIO(body),
+            "wsgi.url_scheme": "http",
+            **(more or {}),
+        }
+        got: list = []
+        parts = self.web.wsgi_app(environ, lambda status, headers: got.extend((status, headers)))
+        self.cookie = dict(got[1]).get("Set-Cookie", self.cookie).partition(";")[0]
+        return Answer(int(got[0].split()[0]), b"".join(parts).decode())
+
+
+@pytest.fixture
+def serving(site):
+    """The site as the gateway's own central system, with its pages on the web."""
+    site.gateway._services[CentralSystem] = site.central
+    site.gateway.serving = True
+    site.gateway.service(WebSite).mount("ocpp.csms")
+    with resolver.use(site.gateway):
+        yield site
+        site.gateway.close()
+
+
+@pytest.fixture
+def browser(serving):
+    return Browser(serving.gateway.service(WebSite))
+
+
+@pytest.fixture
+def line(serving):
+    """A booted charger, CPX."""
+    line = serving.line()
+    line.boot()
+    return line
+
+
+# --- all chargers -------------------------------------------------------------
+
+
+def test_both_names_show_the_same_cards(browser, line):
+    line.status(1, "Charging")
+    line.meter(line.start(), 3_500)
+    page = browser.get(f"{BASE}/charger-status")
+    assert page.status == 200
+    assert "2.50 kWh" in page.words
+    again = browser.get(f"{BASE}/active-chargers")
+    assert again.text.partition("<main")[2] == page.text.partition("<main")[2]
+
+
+def test_the_navigation_names_the_chargers_once(browser, line):
+    page = browser.get(f"{BASE}/charger-status").text
+    nav = page.partition("<nav")[2].partition("</nav>")[0]
+    assert re.findall(r">([^<>]+)</a>", nav) == ["Chargers"]
+    assert 'aria-current="page"' in nav
+
+
+def test_the_list_has_json_and_csv_twins(browser, line):
+    line.status(2, "Faulted", errorCode="GroundFailure")
+    (row,) = json.loads(browser.get(f"{BASE}/charger-status.json").text)
+    assert row["faults"][0]["error_code"] == "GroundFailure"
+    (told,) = csv.DictReader(io.StringIO(browser.get(f"{BASE}/active-chargers.csv").text))
+    assert (told["charger_id"], told["status"], told["connected"]) == ("CPX", "Faulted", "yes")
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("search=b-", {"B-TWO"}),
+        ("status=Faulted", {"A-ONE"}),
+        ("search=o&status=available", {"B-TWO"}),
+        ("search=nobody", set()),
+    ],
+)
+def test_filters_choose_cards(browser, serving, query, found):
+    serving.line("A-ONE").status(1, "Faulted")
+    serving.line("B-TWO").status(1, "Available")
+    for path in (f"{BASE}/charger-status", f"/render{BASE}/charger-cards"):
+        page = browser.get(f"{path}?{query}").text
+        assert set(re.findall(r'id="charger-([A-Z]-\w+)"', page)) == found
+        assert ("No charger fits this filter" in page) is not found
+
+
+def test_without_chargers_the_page_says_how_one_connects(browser):
+    assert "/ocpp/csms/CHARGER_ID" in browser.get(f"{BASE}/charger-status").text
+
+
+def test_a_charger_that_left_is_shown_as_it_was(browser, line):
+    line.status(1, "Charging")
+    line.start()
+    line.close()
+    assert "was Charging" in browser.get(f"{BASE}/charger-status").words
+    detail = browser.get(DETAIL)
+    assert "Not connected" in detail.words
+    assert f'action="{BASE}/remote-stop"' not in detail.text
+
+
+def test_a_charger_turned_away_as_unknown_is_approved_with_one_click(browser, serving):
+    serving.central.configure(unknown="reject")
+    serving.knock("NEW-1")
+    serving.knock("OLD-1", offered=())
+    page = browser.get(f"{BASE}/charger-status").text
+    rows = {
+        charger_id: page.partition(f'id="refused-{charger_id}"')[2].partition("</tr>")[0]
+        for charger_id in ("NEW-1", "OLD-1")
+    }
+    assert "not known here" in rows["NEW-1"]
+    assert "has to be offered" in rows["OLD-1"]
+    # What was refused for its subprotocol would be refused again.
+    assert ["Approve" in row for row in rows.values()] == [True, False]
+    assert browser.post("approve", charger_id="NEW-1").status == 200
+    assert serving.line("NEW-1").boot()["status"] == "Accepted"
+    assert "refused-NEW-1" not in browser.get(f"{BASE}/charger-status").text
+
+
+@pytest.mark.parametrize(
+    ("choice", "told"), [({}, "Accepted"), ({"registration": "Rejected"}, "Rejected")]
+)
+def test_a_charger_that_waits_is_approved_or_rejected(browser, serving, choice, told):
+    serving.central.configure(unknown="pending")
+    line = serving.line()
+    assert line.boot()["status"] == "Pending"
+    assert "Waits for approval" in browser.get(f"{BASE}/charger-status").words
+    assert "This charger waits for approval" in browser.get(DETAIL).words
+    answer = browser.post("approve", **choice)
+    assert told in answer.words
+    assert f'href="{DETAIL}"' in answer.text
+    assert line.boot()["status"] == told
+
+
+# --- one charger ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"{BASE}/charger-detail",
+        *(
+            f"/render{BASE}/{part}"
+            for part in ("charger-state", "command-log", "message-log", "charger-transactions")
+        ),
+    ],
+)
+def test_an_unknown_charger_is_not_found_with_a_hint(browser, line, path):
+    page = browser.get(f"{path}?charger_id=CPY")
+    assert page.status == 404
+    assert "there is no charger" in page.words
+    assert "did you mean" in page.words
+    assert "CPX" in page.words
+
+
+def test_a_form_for_an_unknown_charger_is_not_found_and_makes_none(browser, serving, line):
+    for name in ("reset", "approve"):
+        assert browser.post(name, charger_id="NOBODY", type="Soft").status == 404
+    assert set(serving.central.chargers) == {"CPX"}
+
+
+def test_the_page_is_data_too(browser, line):
+    told = json.loads(browser.get(DETAIL.replace("?", ".json?")).text)
+    assert told["charger_id"] == "CPX"
+    assert told["boot"]["vendor"] == "Acme"
+
+
+def test_what_a_charger_sends_is_text(browser, serving):
+    line = serving.line()
+    line.call("BootNotification", {"chargePointVendor": EVIL, "chargePointModel": "One"})
+    line.status(1, "Faulted", errorCode="OtherError", info=EVIL, vendorErrorCode="<b>")
+    line.start(id_tag="<i>A</i>")
+    line.say(EVIL)
+    for path in (f"{BASE}/charger-status", DETAIL):
+        page = browser.get(path).text
+        assert SAFE in page
+        assert EVIL not in page
+        assert "<i>A" not in page
+        assert "<b>" not in page
+
+
+def test_messages_are_named_after_what_was_asked(browser, line):
+    line.call("Nonsense")
+    line.say("{")
+    page = browser.get(f"/render{BASE}/message-log?charger_id=CPX").text
+    named = re.findall(r"<strong>([^<]*)</strong>", page)
+    assert named[:4] == [
+        "not OCPP",
+        "Nonsense error NotImplemented",
+        "Nonsense",
+        "BootNotification answer",
+    ]
+
+
+def test_the_message_log_says_how_far_it_goes_back(browser, serving, line):
+    serving.store.memories["AWAY"] = ChargerMemory(charger_id="AWAY", registration="Accepted")
+    empty = browser.get(DETAIL.replace("CPX", "AWAY")).words
+    assert "No message yet." in empty
+    for page in (empty, browser.get(DETAIL).words):
+        assert "from the first time that somebody opens this page" in page
+
+
+def test_a_charger_id_with_a_space_has_one_topic(browser, serving):
+    serving.line("MY CHARGER").boot()
+    page = browser.get(f"{BASE}/charger-detail?charger_id=MY+CHARGER").text
+    topics = set(re.findall(r'gw-topic="([^"]*)"', page))
+    assert topics == {topic_of("MY CHARGER")}
+    assert " " not in topics.pop()
+
+
+def test_without_a_store_the_page_says_so_and_brings_none_in(browser, serving, line):
+    assert "not kept here" in browser.get(DETAIL).words
+    assert not serving.gateway.has_service(Stored)
+
+
+def test_transactions_are_those_of_the_last_day_or_of_a_period(browser, serving, clock):
+    serving.gateway.load("ocpp.data")
+    line = serving.line()
+    line.boot()
+    line.stop(line.start(id_tag="OLD"))
+    began = clock.at
+    clock.at += timedelta(hours=25)
+    line.stop(line.start(id_tag="NEW"))
+    assert "in the last 24 hours, up to now: 1 transaction." in browser.get(DETAIL).words
+    rows = browser.get(f"/render{BASE}/charger-transactions?charger_id=CPX").words
+    assert ("NEW" in rows, "OLD" in rows) == (True, False)
+    query = urlencode({"since": began.isoformat(), "until": "2024-05-17T13:00:00+00:00"})
+    period = browser.get(f"{DETAIL}&{query}")
+    assert 'name="since" gw-utc value="2024-05-17T12:00"' in period.text
+    rows = browser.get(f"/render{BASE}/charger-transactions?charger_id=CPX&{query}").words
+    assert ("NEW" in rows, "OLD" in rows) == (False, True)
+    assert "3.50 kWh" in rows
+
+
+def test_a_date_that_is_none_is_refused_with_its_name(browser, line):
+    page = browser.get(f"{DETAIL}&since=yesterday-ish")
+    assert page.status == 400
+    assert "since" in page.words
+
+
+# --- its forms -------------------------------------------------------------------
+
+FORMS = [
+    ("remote-start", {"id_tag": "ADA", "connector_id": ""}, "RemoteStartTransaction"),
+    ("remote-stop", {"transaction_id": "7"}, "RemoteStopTransaction"),
+    ("reset", {"type": "Hard"}, "Reset"),
+    ("unlock-connector", {"connector_id": "1"}, "UnlockConnector"),
+    ("change-availability", {"connector_id": "0", "type": "Operative"}, "ChangeAvailability"),
+    ("trigger-message", {"message": "Heartbeat"}, "TriggerMessage"),
+    ("get-configuration", {}, "GetConfiguration"),
+    ("change-configuration", {"key": "A", "value": "1"}, "ChangeConfiguration"),
+    ("send", {"action": "ClearCache", "payload": "{}"}, "ClearCache"),
+]
+
+
+@pytest.mark.parametrize(("name", "form", "action"), FORMS, ids=[one[0] for one in FORMS])
+def test_a_form_works_without_script(browser, serving, line, name, form, action):
+    """The charger's answer is on the page that follows, with the way back."""
+    serving.runtime.later(2, lambda: line.result({"status": "Rejected"}))
+    page = browser.post(name, **form)
+    assert page.status == 200
+    assert line.calls() == [action]
+    assert "Rejected" in page.words
+    assert f'href="{DETAIL}"' in page.text
+    assert page.text.startswith("<!doctype html>")
+
+
+def test_a_pressed_button_answers_at_once_and_follows_its_command(browser, line):
+    transaction_id = line.start()
+    answer = browser.post("remote-stop", scripted=True, transaction_id=transaction_id)
+    assert answer.words.split() == [
+        "sent",
+        "RemoteStopTransaction",
+        "waiting",
+        "for",
+        "the",
+        "answer",
+    ]
+    assert line.last_call()[3] == {"transactionId": transaction_id}
+    where = re.search(r'gw-params="(command_id=[^"]+)"', answer.text).group(1)
+    follow = f"/render{BASE}/command-answer?charger_id=CPX&{where}"
+    line.result({"status": "Accepted"})
+    assert browser.get(follow).words.split() == ["Accepted", "RemoteStopTransaction"]
+    line.stop(transaction_id, reason="Remote")
+    assert f"transaction {transaction_id} stopped (Remote)" in browser.get(follow).words
+    assert f"transaction {transaction_id} stopped (Remote)" in browser.get(LOG).words
+
+
+def test_the_answer_of_a_command_that_is_long_gone_is_empty(browser, line):
+    gone = browser.get(f"/render{BASE}/command-answer?charger_id=CPX&command_id=x-1")
+    assert (gone.status, gone.text) == (200, "")
+
+
+def test_a_form_without_its_token_sends_nothing(browser, line):
+    page = browser.post("reset", csrf="guessed", type="Soft")
+    assert page.status == 403
+    assert line.calls() == []
+
+
+def test_forms_answer_no_get(browser, line):
+    assert browser.get(f"{BASE}/reset?charger_id=CPX&type=Soft").status == 405
+    assert line.calls() == []
+
+
+@pytest.mark.parametrize(
+    ("form", "why"),
+    [
+        ({"action": "Reset", "payload": '{"type": '}, "payload"),
+        ({"action": "Reset", "payload": "[]"}, "payload"),
+    ],
+)
+def test_a_payload_that_is_no_object_is_told_where_it_was_typed(browser, line, form, why):
+    answer = browser.post("send", scripted=True, **form)
+    assert answer.status == 400
+    assert why in answer.words
+    assert "<html" not in answer.text
+    assert line.calls() == []
+
+
+@pytest.mark.parametrize(
+    ("form", "why"),
+    [
+        ({"action": "Reset", "payload": '{"type": "Warm"}'}, "Warm"),
+        ({"action": "MakeTea", "payload": "{}"}, "no action that a central system sends"),
+    ],
+)
+def test_a_command_that_is_refused_says_why_and_is_not_followed(browser, line, form, why):
+    answer = browser.post("send", scripted=True, **form)
+    assert answer.words.split()[0] == "refused"
+    assert why in answer.words
+    assert "gw-render" not in answer.text
+    assert line.calls() == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "tone", "words"),
+    [
+        ([3, {"status": "Accepted"}], "ok", "Accepted"),
+        ([3, {"status": "Rejected"}], "bad", "Rejected"),
+        ([4, "NotSupported", "no", {}], "bad", "NotSupported"),
+    ],
+)
+def test_the_list_of_commands_tells_outcomes_by_word_and_tone(browser, line, answer, tone, words):
+    browser.post("reset", scripted=True, type="Soft")
+    line.say(json.dumps([answer[0], line.last_call()[1], *answer[1:]]))
+    badge = browser.get(LOG).text.partition('<span class="badge"')[2].partition("</span>")[0]
+    assert badge.strip() == f'data-status="{tone}">{words}'
+
+
+def test_an_answer_that_came_too_late_says_so(browser, serving, line):
+    browser.post("reset", scripted=True, type="Soft")
+    serving.runtime.advance(31)
+    assert "no answer within 30 s" in browser.get(LOG).words
+    line.result({"status": "Accepted"})
+    assert "Accepted, late" in browser.get(LOG).words
+
+
+@pytest.mark.parametrize("keys", [[{"key": "A", "value": "12", "readonly": True}], "all", ["A"]])
+def test_configuration_is_a_list_of_keys_whatever_the_charger_sent(browser, line, keys):
+    browser.post("get-configuration", scripted=True)
+    line.result({"configurationKey": keys})
+    page = browser.get(LOG)
+    assert page.status == 200
+    assert ("<dt>A</dt>" in page.text) is isinstance(keys[0], dict)
+
+
+# --- in a terminal ------------------------------------------------------------------
+
+
+def test_people_see_chargers_in_few_flat_columns(serving, line):
+    line.status(1, "Charging")
+    line.meter(line.start(), 3_500)
+    line.status(2, "Faulted", errorCode="GroundFailure", info="RCD")
+    serving.clock.at += timedelta(minutes=5)
+    rows = json.loads(json.dumps(csms.chargers(), default=str))  # as a server's API gives them
+    (shown,) = csms.chargers.__gway_people__(rows)
+    assert shown == {
+        "charger_id": "CPX",
+        "status": "Faulted",
+        "connectors": "1 Charging, 2 Faulted",
+        "power": "",
+        "energy": "2.50 kWh",
+        "duration": "5 min 00 s",
+        "last_seen": "5 min 00 s ago",
+        "faults": "2 GroundFailure RCD",
+    }
+
+
+def test_people_see_one_charger_and_its_commands_flat(serving, line):
+    transaction_id = line.start()
+    line.meter(transaction_id, 3_500)
+    csms.reset("CPX", wait_s=0)
+    shown = csms.charger.__gway_people__(csms.charger("CPX"))
+    assert shown["transactions"] == f"{transaction_id} on 1: 2.50 kWh"
+    assert (shown["commands"], shown["frames"]) == (1, 7)
+    (row,) = csms.commands.__gway_people__(csms.commands("CPX"))
+    assert (row["action"], row["state"], row["answer"]) == ("Reset", "sent", "")
