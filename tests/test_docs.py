@@ -89,7 +89,10 @@ def shell_commands(text: str) -> Iterator[list[str]]:
 def commands_of(block: Block, program: str) -> list[list[str]]:
     if block.language not in SHELLS:
         return []
-    found = shell_commands(block.text)
+    text = block.text
+    for name, value in re.findall(r"^([A-Z]+)=(\S+)$", text, re.MULTILINE):
+        text = text.replace(f"${name}", value)
+    found = shell_commands(text)
     return [words[1:] for words in found if Path(words[0]).name == program]
 
 
@@ -338,7 +341,8 @@ echo "$(gway help ocpp.nothing)" && gway run etron/nowhere
 gway ocpp.csms reset CPX \\
     --type Soft
 curl -d '{"charger": "CPX"}' "http://127.0.0.1:8888/api/ocpp/csms/reset"
-curl http://127.0.0.1:8888/api/ocpp/csms/reset?charger_id=CPX
+API=http://127.0.0.1:8888/api
+curl "$API/ocpp/csms/reset?charger_id=CPX"
 ```
 """
     (block,) = blocks_of(text, "x")
