@@ -182,8 +182,10 @@ class Handlers:
         known = ledger.find_start(words)
         if known is not None:
             return Outcome(_started(known, tag_info_of(known)))
-        decision = self.central.decisions.judge_start(charger, words.connector_id, words.id_tag, at)
+        # The id first: it may have to wait for the disk, and between the judgement and the
+        # ledger nothing may, or two starts of one tag would both be its only one.
         transaction_id = self.central.decisions.next_transaction_id(charger)
+        decision = self.central.decisions.judge_start(charger, words.connector_id, words.id_tag, at)
         started = ledger.start(words, decision, transaction_id, at)
         transaction = started.transaction
         for closing in started.closed:

@@ -75,6 +75,23 @@ def test_a_tag_is_limited_to_its_transactions_over_all_chargers(site, line):
     }
 
 
+def test_a_start_that_waits_for_its_id_does_not_overtake_the_limit(site, line, monkeypatch):
+    site.store.decisions["ADA"] = TagDecision(TagStatus.ACCEPTED, concurrent_limit=1)
+    other = site.line("CPY")
+    decisions, meanwhile = site.central.decisions, []
+    give = decisions.next_transaction_id
+
+    def wait_for_the_disk(charger):
+        if charger.charger_id != "CPY":  # others are served in the meantime
+            meanwhile.append(other.call("StartTransaction", other.start_words()))
+        return give(charger)
+
+    monkeypatch.setattr(decisions, "next_transaction_id", wait_for_the_disk)
+    waited = line.call("StartTransaction", line.start_words())
+    assert [answer["idTagInfo"]["status"] for answer in meanwhile] == ["Accepted"]
+    assert waited["idTagInfo"]["status"] == "ConcurrentTx"
+
+
 @pytest.mark.parametrize("restart", [False, True], ids=["reconnect", "restart"])
 def test_a_stop_reaches_its_transaction_after_a(site, line, restart):
     transaction_id = line.start(meter_wh=1_000)
