@@ -175,6 +175,22 @@ def _show_text(value: Any, out: TextIO) -> None:
     if named is None:
         out.write(cell(value) + "\n")
         return
+    tables = {key: each for key, each in named.items() if _is_table(each)}
+    _write_fields({key: each for key, each in named.items() if key not in tables}, out)
+    for key, each in tables.items():
+        out.write(f"\n{_bold(key.replace('_', ' '), out)}\n")
+        rows = rows_of(each)
+        _write_table(rows, columns_of(rows), out)
+
+
+def _is_table(value: Any) -> bool:
+    """Say whether a value is rows, which a person wants to see below what is single."""
+    if not isinstance(value, (list, tuple)) or fields_of(value) is not None:
+        return False
+    return bool(value) and all(fields_of(each) is not None for each in value)
+
+
+def _write_fields(named: Mapping[str, Any], out: TextIO) -> None:
     width = max(map(len, named), default=0)
     out.writelines(
         f"{_bold(key.ljust(width), out)}  {brief(each)}\n" for key, each in named.items()
@@ -226,11 +242,13 @@ def columns_of(rows: Sequence[Row]) -> list[str]:
 
 
 def csv_cell(value: Any) -> str:
-    """Give a value as CSV has it; text that a spreadsheet would run gets an apostrophe."""
-    text = value if isinstance(value, str) else cell(value)
-    if isinstance(value, str) and text.startswith(FORMULA_STARTS) and not _is_number(text):
-        return "'" + text
-    return text
+    """Give a value as CSV has it."""
+    return spreadsheet_safe(value) if isinstance(value, str) else cell(value)
+
+
+def spreadsheet_safe(text: str) -> str:
+    """Put an apostrophe before text that a spreadsheet would run; numbers stay."""
+    return f"'{text}" if text.startswith(FORMULA_STARTS) and not _is_number(text) else text
 
 
 def is_terminal(out: TextIO) -> bool:
@@ -275,7 +293,7 @@ def _write_records(rows: Sequence[Row], columns: list[str], out: TextIO) -> None
     for number, row in enumerate(rows):
         if number:
             out.write("\n")
-        _show_text({column: row.get(column) for column in columns}, out)
+        _write_fields({column: row.get(column) for column in columns}, out)
 
 
 def _write_rich_table(rows: Sequence[Row], columns: list[str], out: TextIO) -> None:

@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gway.output import spreadsheet_safe
 from gway.resolver import current
 from gway.web import formats
 
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from gway.web.templates import Shelf
 
 Row = Mapping[str, Any]
-
-# A spreadsheet runs a cell that begins with one of these as a formula.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 class Page(str):
@@ -212,14 +210,4 @@ def _columns(rows: Iterable[Row]) -> list[str]:
 
 def _cell(value: Any) -> str:
     text = formats.plain(value)
-    if isinstance(value, str) and text.startswith(_FORMULA_STARTS) and not _is_number(text):
-        return "'" + text
-    return text
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    return spreadsheet_safe(text) if isinstance(value, str) else text

@@ -10,15 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
+from gway.output import spreadsheet_safe
 from gway.projects.ocpp.data import queries, reports
 from gway.projects.ocpp.data.queries import Filter
 from gway.projects.sql.database import Database
 
 Format = Literal["csv", "json", "jsonl"]
 PAGE = 500
-
-# A spreadsheet runs a cell that begins with one of these as a formula.
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def transactions(database: Database, wanted: Filter, now: datetime) -> Iterator[dict[str, Any]]:
@@ -88,6 +86,4 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
 def _cell(value: object) -> object:
     if isinstance(value, list):
         value = " ".join(value)
-    if isinstance(value, str) and value.startswith(FORMULA_STARTS):
-        return "'" + value
-    return value
+    return spreadsheet_safe(value) if isinstance(value, str) else value
