@@ -58,6 +58,17 @@ def test_rows_become_aligned_columns_numbers_to_the_right():
     ]
 
 
+def test_rows_inside_a_value_become_a_table_below_it():
+    value = {"faults": [{"path": "type", "rule": "enum"}], "verdict": "refused"}
+    assert shown(value).splitlines() == [
+        "verdict  refused",
+        "",
+        "faults",
+        "path  rule",
+        "type  enum",
+    ]
+
+
 def test_rows_with_different_keys_have_all_columns():
     assert shown([{"a": 1}, {"b": "x"}]).splitlines() == ["a  b", "1", "   x"]
 
