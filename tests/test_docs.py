@@ -370,6 +370,18 @@ def test_every_recipe_passes_its_check(recipe: Path, gw: Gateway) -> None:
     assert recipe_problems(gw, recipe) == []
 
 
+def test_the_first_recipe_serves_every_api_call_of_ocpp(gw: Gateway) -> None:
+    text = (ROOT / "recipes" / "etron" / "local.gwr").read_text(encoding="utf-8")
+    served = {project for project, _ in bundled_functions(gw) if f"    - {project}" in text}
+    calls = {
+        project
+        for project, functions in bundled_functions(gw)
+        if project.startswith("ocpp.") and any(name.startswith("api_") for name in functions)
+    }
+    assert calls >= {"ocpp.csms", "ocpp.data", "ocpp.rfid"}
+    assert calls - served == set()
+
+
 def recipe_problems(gateway: Gateway, path: Path) -> list[str]:
     recipes = RecipeRunner(Runner(gateway, read_front([])))
     errors = recipes.check(recipes.load(str(path)), {}, set())
