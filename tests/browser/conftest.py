@@ -74,6 +74,7 @@ class Served:
     process: subprocess.Popen[bytes]
     url: str
     token: str
+    ws_url: str = ""
 
     def stop(self) -> None:
         self.process.terminate()
@@ -91,17 +92,20 @@ ServeProjects = Callable[..., Served]
 
 @pytest.fixture
 def serve(workspace: Path, eventually: Any) -> Iterator[ServeProjects]:
-    """Serve projects that a test wrote: `serve("board", files={...})`."""
+    """Serve projects, those that a test wrote, too: `serve("board", files={...})`.
+
+    Options of a project's set-up stand after its name: `serve("ocpp.csms --unknown reject")`.
+    """
     started: list[Served] = []
 
-    def start(*projects: str, files: Mapping[str, str]) -> Served:
-        for name, text in files.items():
+    def start(*projects: str, files: Mapping[str, str] | None = None) -> Served:
+        for name, text in (files or {}).items():
             path = workspace / "projects" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(dedent(text).lstrip("\n"))
         words: list[str] = []
         for project in projects:
-            words += ["web.app", "setup-app", project, "-"]
+            words += ["web.app", "setup-app", *project.split(), "-"]
         served = _start(workspace, tuple(words), "0", eventually)
         started.append(served)
         return served
@@ -127,4 +131,4 @@ def _start(workspace: Path, words: tuple[str, ...], port: str, wait: Callable[..
 
     wait(written, 20)
     found = json.loads(state.read_text())
-    return Served(words, workspace, process, found["url"], found["token"])
+    return Served(words, workspace, process, found["url"], found["token"], found["ws_url"])
