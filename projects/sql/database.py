@@ -15,7 +15,6 @@ from gway.projects.sql.writer import (
     Committer,
     DirectWriter,
     StorageError,
-    ThreadWriter,
     Unit,
     Writer,
     storage_code,
@@ -219,6 +218,8 @@ class Database:
         if self.hub is None:
             self._writer = DirectWriter(self._committer)
         else:
+            from gway.projects.sql.threadwriter import ThreadWriter
+
             self._writer = ThreadWriter(self._committer, self.hub)
         return self._writer
 

@@ -1,32 +1,24 @@
 """Brings units of work to disk: many in one commit, each whole or not at all.
 
 A commit costs one fsync however much is in it, so everything that waits goes into
-the same one. In a process that serves, a native thread does this and the hub never
-waits for the disk; elsewhere the caller's thread does it.
+the same one. In a process that serves, a native thread does this (`threadwriter`);
+elsewhere the caller's thread does it.
 """
 
 from __future__ import annotations
 
 import logging
 import sqlite3
-import time
-from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Protocol
 
 from gway.errors import GwayError
-
-if TYPE_CHECKING:
-    from gevent.hub import Hub
 
 Done = Callable[[BaseException | None], None]
 Statement = tuple[str, Sequence[object]]
 
 log = logging.getLogger("gway.sql")
 
-MAX_BATCH = 2_000  # units in one commit: bounds what the last of them waits for
-DELIVERY_SLICE_S = 0.005  # the hub's other work goes on between slices of callbacks
-PROBE_INTERVAL_S = 1.0
 CALL = ""  # stands in a unit for a function instead of SQL text
 
 # Primary result codes that speak of the storage and not of the statement.
@@ -296,122 +288,3 @@ class DirectWriter:
     def close(self) -> None:
         with self._lock:
             self._committer.close()
-
-
-class ThreadWriter:
-    """Commits in one native thread; callbacks run on the hub that made it.
-
-    What greenlets submit in one turn of the loop is handed over at the end of that
-    turn; what comes while a commit is under way makes up the next one.
-    """
-
-    def __init__(self, committer: Committer, hub: Hub) -> None:
-        from gevent.monkey import get_original
-
-        self._committer = committer
-        self._loop: Any = hub.loop
-        self._hub = hub
-        self._get_ident: Callable[[], int] = get_original("_thread", "get_ident")
-        self._home = self._get_ident()
-        allocate = get_original("_thread", "allocate_lock")
-        self._wake = allocate()
-        self._wake.acquire()
-        self._ended = allocate()
-        self._ended.acquire()
-        self._waiting: deque[tuple[Unit, Done]] = deque()
-        self._finished: deque[tuple[Unit, Done, BaseException | None]] = deque()
-        self._scheduled = False
-        self._closing = False
-        self._was_healthy = True
-        self._watcher: Any = self._loop.async_()
-        self._watcher.start(self._deliver)
-        get_original("_thread", "start_new_thread")(self._run, ())
-
-    @property
-    def waiting(self) -> int:
-        """How many units are not yet taken by the thread."""
-        return len(self._waiting)
-
-    def submit(self, unit: Unit, done: Done) -> None:
-        if self._closing:
-            raise StorageError(f"{self._committer.name}: is closed")
-        self._waiting.append((unit, done))
-        if self._get_ident() != self._home:
-            self._wake_up()
-        elif not self._scheduled:
-            self._scheduled = True
-            self._loop.run_callback(self._hand_over)
-
-    def close(self) -> None:
-        """Store what waits, then end the thread."""
-        import gevent
-
-        if self._closing:
-            return
-        self._closing = True
-        self._wake_up()
-        while not self._ended.acquire(False):
-            gevent.sleep(0.005)
-        self._watcher.stop()
-        self._watcher.close()
-        self._deliver()
-
-    def _hand_over(self) -> None:
-        self._scheduled = False
-        self._wake_up()
-
-    def _wake_up(self) -> None:
-        try:
-            self._wake.release()
-        except RuntimeError:
-            return  # it is awake, or about to be: it takes all that waits
-
-    def _run(self) -> None:
-        """Commit until closed (the thread)."""
-        committer, wake = self._committer, self._wake
-        while not self._closing or self._waiting:
-            if not self._waiting and not wake.acquire(True, -1 if committer.healthy else 1.0):
-                committer.probe()
-                self._watcher.send()
-                continue
-            while self._waiting:
-                self._commit_once()
-        try:
-            committer.close()
-        except sqlite3.Error as error:
-            committer.failure = str(error)
-        self._ended.release()
-
-    def _commit_once(self) -> None:
-        waiting = self._waiting
-        batch = [waiting.popleft() for _ in range(min(len(waiting), MAX_BATCH))]
-        errors = self._committer.commit([unit for unit, _ in batch])
-        if errors:
-            self._finished.extend(
-                (unit, done, errors.get(position)) for position, (unit, done) in enumerate(batch)
-            )
-        else:
-            self._finished.extend([(unit, done, None) for unit, done in batch])
-        self._watcher.send()
-
-    def _deliver(self) -> None:
-        """Call back for what is finished, in slices (on the hub)."""
-        finished = self._finished
-        until = time.monotonic() + DELIVERY_SLICE_S
-        while finished:
-            unit, done, error = finished.popleft()
-            unit.settle(done, error)
-            if time.monotonic() > until and finished and not self._closing:
-                self._loop.run_callback(self._deliver)
-                return
-        self._log_health()
-
-    def _log_health(self) -> None:
-        committer = self._committer
-        if committer.healthy == self._was_healthy:
-            return
-        self._was_healthy = committer.healthy
-        if committer.healthy:
-            log.warning("%s: takes writes again", committer.name)
-        else:
-            log.error("%s: cannot be written: %s", committer.name, committer.failure)

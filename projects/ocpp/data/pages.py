@@ -32,6 +32,7 @@ DETAIL_COLUMNS = (
     "reason",
     "flags",
 )
+SHOWN = 12  # chargers in one chart when nobody chose; more could not be told apart
 SAMPLE_COLUMNS = ("time", "measurand", "value", "unit", "phase", "location", "context", "origin")
 
 
@@ -120,13 +121,15 @@ def view_time_series(
 ) -> Page:
     """Show the energy of chargers over time, as a chart and as a table.
 
-    :param chargers: which ones; none means all
+    :param chargers: which ones; none means the twelve that were heard of last
     :param since: begin; a day is UTC; default a week before the end
     :param until: end; a day is included; default now
     :param step: length of the intervals
     """
+    database = gw.service(Store).database
     chosen = [one for one in chargers or () if one]
-    found = api.api_time_series(chosen, since=since, until=until, step=step)
+    shown = chosen or database.read(lambda one: queries.charger_ids(one, latest=SHOWN))
+    found = api.api_time_series(shown, since=since, until=until, step=step)
     names = {one["charger_id"]: f"{one['charger_id']} kWh" for one in found["series"]}
     rows = [
         {
@@ -144,7 +147,7 @@ def view_time_series(
         scripts=("vendor/uPlot.iife.min.js", "time-series.js"),
         styles=("vendor/uPlot.min.css", "time-series.css"),
         totals={one["charger_id"]: one["total_kwh"] for one in found["series"]},
-        known=gw.service(Store).database.read(queries.charger_ids),
+        known=database.read(queries.charger_ids),
         chosen=chosen,
         since=since,
         until=until,

@@ -31,14 +31,22 @@ sums AS (
     SELECT charger_id, count(*) AS sessions, coalesce(sum(energy_wh), 0) AS energy_wh,
         max(stopped_at) AS last_stop_at, sum(state = 'open') AS open_sessions
     FROM transactions GROUP BY charger_id
+),
+charging AS (
+    SELECT charger_id, sum(max(0, coalesce((
+        SELECT last_energy_wh FROM readings WHERE readings.transaction_id = t.transaction_id
+        ORDER BY sequence DESC LIMIT 1), last_energy_wh, 0) - meter_start_wh)) AS energy_wh
+    FROM transactions AS t WHERE state = 'open' GROUP BY charger_id
 )
 SELECT known.charger_id, coalesce(sessions, 0) AS sessions,
-    coalesce(energy_wh, 0) AS energy_wh, coalesce(open_sessions, 0) AS open_sessions,
+    coalesce(sums.energy_wh, 0) + coalesce(charging.energy_wh, 0) AS energy_wh,
+    coalesce(open_sessions, 0) AS open_sessions,
     last_stop_at, errors.error_code AS last_error, errors.info AS last_error_info,
     errors.connector_id AS last_error_connector_id, errors.at AS last_error_at,
     chargers.last_seen_at, chargers.drift_ms
 FROM known
 LEFT JOIN sums USING (charger_id)
+LEFT JOIN charging USING (charger_id)
 LEFT JOIN chargers USING (charger_id)
 LEFT JOIN errors ON error_id = (
     SELECT error_id FROM errors AS e WHERE e.charger_id = known.charger_id
@@ -165,14 +173,18 @@ def _by_charger(found: Iterable[Row]) -> defaultdict[str, list[Row]]:
     return grouped
 
 
-def charger_ids(connection: sqlite3.Connection) -> list[str]:
-    """List all chargers that anything is known of."""
-    return [
-        row[0]
-        for row in connection.execute(
-            "SELECT charger_id FROM chargers UNION SELECT charger_id FROM transactions ORDER BY 1"
-        )
-    ]
+def charger_ids(connection: sqlite3.Connection, *, latest: int | None = None) -> list[str]:
+    """List all chargers that anything is known of, by name.
+
+    :param latest: only so many, those that were heard of last
+    """
+    found = connection.execute(
+        "SELECT charger_id FROM (SELECT charger_id, last_seen_at FROM chargers"
+        " UNION ALL SELECT charger_id, max(started_at) FROM transactions GROUP BY charger_id)"
+        " GROUP BY charger_id ORDER BY max(last_seen_at) DESC LIMIT ?",
+        (-1 if latest is None else latest,),
+    )
+    return sorted(row[0] for row in found)
 
 
 def summary(connection: sqlite3.Connection) -> list[Row]:

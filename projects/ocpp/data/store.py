@@ -49,7 +49,7 @@ INSERT_CONNECTION = (
 )
 END_CONNECTION = (
     "UPDATE connections SET disconnected_at = ?, code = ?, reason = ?"
-    " WHERE charger_id = ? AND link_id = ? AND connected_at = ? AND code IS NULL"
+    " WHERE charger_id = ? AND link_id = ? AND connected_at = ? AND disconnected_at IS NULL"
 )
 # Connections of a process that ended without a word: when they ended is not known.
 END_LOST_CONNECTIONS = (

@@ -49,7 +49,7 @@ def test_a_full_database_refuses_and_goes_on_when_there_is_room(path: Path) -> N
     database = Database(path, hub=gevent.get_hub(), pragmas=("max_page_count = 12",))
     database.migrate("test", [ITEMS])
     outcomes = []
-    with gevent.Timeout(5):
+    with gevent.Timeout(20):
         while not outcomes or outcomes[-1] is None:
             outcomes = add(database, os.urandom(2000).hex())
             database.flush()

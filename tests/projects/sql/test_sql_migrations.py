@@ -80,7 +80,7 @@ def test_several_that_migrate_at_once_do_it_once(path: Path) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(20)
     assert sorted(taken) == [0, 0, 0, 2]
     for each in databases:
         each.close()

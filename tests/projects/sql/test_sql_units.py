@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gway.projects.sql.database import Database
+from gway.projects.sql.writer import StorageError
 
 from .conftest import ITEMS, add, names
 
@@ -135,10 +136,27 @@ def test_a_native_thread_may_wait_for_its_unit_too(served: Database) -> None:
         finished.append("yes")
 
     get_original("_thread", "start_new_thread")(work, ())
-    with gevent.Timeout(5):
+    with gevent.Timeout(20):
         while not finished:
             gevent.sleep(0.005)
     assert names(served) == ["native"]
+
+
+def test_a_writer_that_breaks_down_says_so_to_all(
+    served: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_down(units: object) -> None:
+        raise MemoryError("no memory")
+
+    monkeypatch.setattr(served._committer, "commit", break_down)
+    outcomes = add(served, "a")
+    with gevent.Timeout(20):
+        while not outcomes:
+            gevent.sleep(0.005)
+    assert isinstance(outcomes[0], MemoryError)
+    assert not served.healthy
+    with pytest.raises(StorageError, match="the writer ended: MemoryError"):
+        add(served, "b")
 
 
 def test_closing_stores_what_still_waits(path: Any) -> None:

@@ -81,7 +81,7 @@ def test_greenlets_share_no_id_even_when_a_block_runs_out(path: Path) -> None:
         for _ in range(20):
             taken.append(ids.take())
 
-    gevent.joinall([gevent.spawn(take) for _ in range(10)], timeout=5, raise_error=True)
+    gevent.joinall([gevent.spawn(take) for _ in range(10)], timeout=20, raise_error=True)
     database.close()
     assert len(taken) == len(set(taken)) == 200
 

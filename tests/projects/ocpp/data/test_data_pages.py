@@ -47,6 +47,16 @@ def test_the_summary_tells_sessions_energy_last_stop_and_last_error(site: Site) 
     assert (two["charger_id"], two["sessions"], two["last_stop_at"]) == ("CP2", 0, None)
 
 
+def test_the_summary_counts_what_is_being_charged(site: Site) -> None:
+    site.session("CP1", 3_500)
+    started = site.start("CP1")
+    site.meter(started, 1_500)
+    site.meter(started, 1_750)
+    site.start("CP1", connector_id=2)
+    (row,) = site.gateway.ocpp.data.view_charger_summary().rows
+    assert (row["open_sessions"], row["energy_kwh"]) == (2, 4.25)
+
+
 def test_the_summary_has_twins_with_the_same_figures(site: Site) -> None:
     site.session("CP1", 3_500)
     page = site.gateway.ocpp.data.view_charger_summary()
@@ -201,6 +211,13 @@ def test_the_time_series_has_a_row_per_interval_and_a_column_per_charger(site: S
     page = site.gateway.ocpp.data.view_time_series(since=START.date(), step="day")
     assert page.columns == ["begin", "CP1 kWh", "CP2 kWh"]
     assert [list(row.values()) for row in rows_of(page)] == [["2024-05-17T00:00:00.000Z", "3", "2"]]
+
+
+def test_a_chart_of_nobody_in_particular_shows_those_heard_of_last(site: Site) -> None:
+    for number in range(14):
+        site.session(f"CP{number:02}")
+    page = site.gateway.ocpp.data.view_time_series()
+    assert page.columns == ["begin", *(f"CP{number:02} kWh" for number in range(2, 14))]
 
 
 def test_the_chart_is_made_of_files_of_our_own(site: Site) -> None:

@@ -70,6 +70,16 @@ def test_a_damaged_database_is_an_error_that_says_what_to_do(closed: Site, run: 
     assert path.read_bytes() == b"not a database at all" * 300
 
 
+def test_a_server_does_not_start_on_a_damaged_database(closed: Site, run: Any) -> None:
+    path = closed.gateway.workspace.root / "work" / "ocpp.sqlite"
+    path.write_bytes(b"damaged" * 3_000)
+    words = "web app setup-app ocpp.data - web server start-app --port 0 --ws-port 0"
+    done = run(*words.split())
+    assert done.code == 1
+    assert "damaged, or not an SQLite database" in done.stderr
+    assert "running" not in done.stdout
+
+
 def test_another_file_can_be_the_store(closed: Site, run: Any) -> None:
     done = run("ocpp.data", "transactions", "--json", env={"GWAY_OCPP_DB": "other.sqlite"})
     assert json.loads(done.stdout) == []
