@@ -178,9 +178,14 @@ class Runner:
             self.error = error
             log.exception("simulator %s failed", self.charger_id)
         finally:
+            self._end()
+
+    def _end(self) -> None:
+        try:
             self._keeper.stop(self._link)
             self._keeper.join(GRACE_S)
             self._show("stopped", [])
+        finally:
             self._done.set()
 
     def _turn(self) -> None:

@@ -14,7 +14,6 @@ from gway.projects.ocpp.evcs.view import View
 
 if TYPE_CHECKING:
     from gway.resolver import Gateway
-    from gway.web.sse import Events
 
 TOPIC = "evcs"
 NOTES_KEPT = 30
@@ -126,8 +125,9 @@ class Simulators:
 
     def _publish(self, data: dict[str, object]) -> None:
         if not self._gw.serving:
-            return  # nobody can listen
+            return
         from gway.web.sse import Events
 
-        events: Events = self._gw.service(Events)
-        events.publish(TOPIC, data)
+        # Without that service nobody can listen; while the gateway closes it makes none.
+        if self._gw.has_service(Events):
+            self._gw.service(Events).publish(TOPIC, data)
