@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from gway import gw
+from gway.projects.ocpp.csms.readmodel import charger_row, find_chargers, list_chargers
 from gway.projects.ocpp.csms.topics import topic_of
 from gway.web.page import Page, PageMaker
 from gway.web.request import CURRENT
@@ -20,6 +21,7 @@ Row = dict[str, Any]
 Moment = date | datetime | None
 
 FIRST_LOOK = timedelta(hours=24)
+SHOWN_CHARGERS = 60  # cards are made on the hub, and again whenever a charger says something
 SHOWN_FRAMES = 40
 SHOWN_TRANSACTIONS = 200
 UNKNOWN_HERE = 404  # refused for being unknown; only such a charger is let in when approved
@@ -48,60 +50,66 @@ def _central() -> CentralSystem:
 # --- all chargers ------------------------------------------------------------
 
 
-def view_charger_status(*, search: str = "", status: str = "") -> Page:
+def view_charger_status(*, search: str = "", status: str = "", page: int = 1) -> Page:
     """Show every charger as a card that follows what it does.
 
     :param search: only chargers with this in their id
     :param status: only chargers with this status, or with a connector in it
+    :param page: from 1; the JSON and CSV twins have all chargers at once
     """
-    rows, values = _cards(search, status)
     return PAGES(
         "charger_status",
         title="Chargers",
-        rows=rows,
+        rows=list_chargers(_central(), search=search, status=status),
         columns=("charger_id", "status", "connected", "power_w", "energy_wh", "last_seen_at"),
         styles=("csms.css",),
         search=search,
         wanted=status,
         statuses=STATUSES,
-        **values,
+        **_cards(search, status, page),
     )
 
 
-def view_active_chargers(*, search: str = "", status: str = "") -> Page:
+def view_active_chargers(*, search: str = "", status: str = "", page: int = 1) -> Page:
     """Show every charger as a card: the same as charger-status.
 
     :param search: only chargers with this in their id
     :param status: only chargers with this status, or with a connector in it
+    :param page: from 1; the JSON and CSV twins have all chargers at once
     """
-    return view_charger_status(search=search, status=status)
+    return view_charger_status(search=search, status=status, page=page)
 
 
-def render_charger_cards(*, search: str = "", status: str = "") -> Page:
+def render_charger_cards(*, search: str = "", status: str = "", page: int = 1) -> Page:
     """Give the cards alone, for a page that renews them.
 
     :param search: only chargers with this in their id
     :param status: only chargers with this status, or with a connector in it
+    :param page: from 1
     """
-    return PAGES.fragment("charger_cards", **_cards(search, status)[1])
+    return PAGES.fragment("charger_cards", **_cards(search, status, page))
 
 
-def _cards(search: str, status: str) -> tuple[list[Row], Row]:
+def _cards(search: str, status: str, page: int) -> Row:
     central = _central()
-    known = central.list_chargers()
-    wanted = search.strip().lower()
-    fitting = central.list_chargers(status=status) if status else known
-    rows = [row for row in fitting if wanted in str(row["charger_id"]).lower()]
+    now = central.now()
+    known = find_chargers(central)
+    fitting = find_chargers(central, search=search, status=status) if search or status else known
+    pages = max(1, -(-len(fitting) // SHOWN_CHARGERS))
+    page = min(max(1, page), pages)
+    shown = fitting[(page - 1) * SHOWN_CHARGERS : page * SHOWN_CHARGERS]
     counts = {
         "known": len(known),
-        "connected": sum(row["connected"] for row in known),
-        "with a session": sum(bool(row["transactions"]) for row in known),
-        "with a fault": sum(bool(row["faults"]) for row in known),
+        "connected": sum(charger.connected for charger in known),
+        "with a session": sum(bool(charger.ledger) for charger in known),
+        "with a fault": sum(bool(charger.faults) for charger in known),
     }
-    return rows, {
-        "cards": [_card(row) for row in rows],
+    return {
+        "cards": [_card(charger_row(charger, now)) for charger in shown],
         "counts": counts,
         "known": bool(known),
+        "page_number": page,
+        "pages": pages,
         "refused": central.door.refused.rows(),
         "unknown_here": UNKNOWN_HERE,
         "ws_example": _address_for_chargers(),

@@ -48,6 +48,9 @@ class Runtime(Protocol[T_contra]):
     def later(self, delay_s: float, call: Callable[[], None]) -> Timer:
         """Run a call that may block, after a time."""
 
+    def breathe(self) -> None:
+        """Let others have their turn, in the midst of work that takes long."""
+
     def flag(self) -> Flag:
         """Make something to wait for."""
 
@@ -124,6 +127,12 @@ class GeventRuntime(Generic[T]):
         timer.stop()
         timer.close()
         self.spawn(call)
+
+    def breathe(self) -> None:
+        """Go on when the loop has come round; not for callbacks of the loop."""
+        import gevent
+
+        gevent.sleep(0)
 
     def flag(self) -> Flag:
         """Make an event."""

@@ -58,6 +58,7 @@ class ManualRuntime:
     def __init__(self) -> None:
         self.serve: Callable[[Item], None] = lambda item: None
         self.seconds = 1_000.0
+        self.breaths = 0
         self.paused: deque[Item] | None = None
         self._timers: list[tuple[float, int, ManualTimer]] = []
         self._order = itertools.count()
@@ -81,6 +82,9 @@ class ManualRuntime:
         timer = ManualTimer(call)
         heapq.heappush(self._timers, (self.seconds + delay_s, next(self._order), timer))
         return timer
+
+    def breathe(self) -> None:
+        self.breaths += 1
 
     def flag(self) -> ManualFlag:
         return ManualFlag(self)

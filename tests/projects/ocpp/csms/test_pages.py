@@ -15,6 +15,7 @@ import pytest
 from gway import resolver
 from gway.projects.ocpp.csms import csms
 from gway.projects.ocpp.csms.central import CentralSystem
+from gway.projects.ocpp.csms.pages import SHOWN_CHARGERS
 from gway.projects.ocpp.csms.topics import topic_of
 from gway.projects.ocpp.data.store import Store as Stored
 from gway.projects.ocpp.facts import ChargerMemory
@@ -147,6 +148,23 @@ def test_filters_choose_cards(browser, serving, query, found):
         page = browser.get(f"{path}?{query}").text
         assert set(re.findall(r'id="charger-([A-Z]-\w+)"', page)) == found
         assert ("No charger fits this filter" in page) is not found
+
+
+def test_many_chargers_are_several_pages_and_their_twins_whole(browser, serving):
+    serving.store.memories = {
+        f"CP{number:03}": ChargerMemory(charger_id=f"CP{number:03}") for number in range(250)
+    }
+    for kind in ("", "/render"):
+        name = "charger-cards" if kind else "charger-status"
+        first = browser.get(f"{kind}{BASE}/{name}?search=cp")
+        assert len(re.findall(r'id="charger-CP', first.text)) == SHOWN_CHARGERS
+        assert "Page 1 of 5" in first.words
+        assert 'href="?search=cp&amp;page=2"' in first.text
+        last = browser.get(f"{kind}{BASE}/{name}?page=99").text
+        assert re.findall(r'id="charger-(CP\d+)"', last) == [f"CP{n}" for n in range(240, 250)]
+    before = serving.runtime.breaths
+    assert len(json.loads(browser.get(f"{BASE}/charger-status.json?page=2").text)) == 250
+    assert serving.runtime.breaths > before, "others wait while so many rows are made"
 
 
 def test_without_chargers_the_page_says_how_one_connects(browser):
