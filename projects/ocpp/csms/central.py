@@ -292,6 +292,8 @@ class CentralSystem:
     def changed(self, charger: Charger, what: str) -> None:
         """Let pages that show this charger know."""
         events = self._events
+        if not events.listeners:
+            return
         if events.listens("ocpp"):
             events.publish("ocpp", {"charger_id": charger.charger_id, "what": what})
         topic = topic_of(charger.charger_id)

@@ -31,21 +31,23 @@ class Decisions:
     def judge(self, charger: Charger, id_tag: str, purpose: Purpose, at: datetime) -> TagDecision:
         """Ask what a tag may do; a plugin that fails refuses it."""
         decision = self._ask_about(charger, id_tag, purpose, at)
-        self._tell(charger, id_tag, purpose, decision, at)
+        self.tell(charger, id_tag, purpose, decision, at)
         return decision
 
     def judge_start(
         self, charger: Charger, connector_id: int, id_tag: str, at: datetime
     ) -> TagDecision:
-        """Ask whether a tag may start here, and count what it has open elsewhere."""
+        """Ask whether a tag may start here, and count what it has open elsewhere.
+
+        Nothing may block between this and the ledger, or two starts would both be a
+        tag's only one; so the decision is told by the caller, afterwards.
+        """
         decision = self._ask_about(charger, id_tag, Purpose.START, at)
         if decision.status is TagStatus.ACCEPTED and decision.concurrent_limit is not None:
             stored = self._ask("ocpp_open_transactions", id_tag=id_tag, charger_id=None) or ()
-            # From here to the ledger nothing may block: two starts must not both be the first.
             others = [one for one in stored if not self._is_held_here(one)]
             others += self._open_here(id_tag)
             decision = limit_concurrency(decision, others, charger.charger_id, connector_id)
-        self._tell(charger, id_tag, Purpose.START, decision, at)
         return decision
 
     def _ask_about(
@@ -63,7 +65,7 @@ class Decisions:
             return TagDecision(TagStatus.INVALID, reason=error.message, source="failure")
         return decision or NOBODY
 
-    def _tell(
+    def tell(
         self,
         charger: Charger,
         id_tag: str,
@@ -71,6 +73,7 @@ class Decisions:
         decision: TagDecision,
         at: datetime,
     ) -> None:
+        """Tell what was decided about a tag."""
         self._central.emit(
             "ocpp_tag_judged",
             charger_id=charger.charger_id,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Iterable
 from datetime import datetime
-from typing import NamedTuple
 
 from gway.projects.ocpp.facts import Direction
 from gway.projects.ocpp.messages.framing import Call, CallError, CallResult, Junk, parse_frame
@@ -16,13 +15,9 @@ WATCHED = 200
 SHOWN_BYTES = 2_048
 
 
-class Entry(NamedTuple):
-    """One frame, cut to what a page shows."""
-
-    charger_id: str
-    direction: Direction
-    at: datetime
-    data: bytes
+# One frame, cut to what a page shows: charger_id, direction, at, data. A bare tuple,
+# because each frame of each charger makes one.
+Entry = tuple[str, Direction, datetime, bytes]
 
 
 class FrameLog:
@@ -40,9 +35,7 @@ class FrameLog:
 
     def add(self, charger_id: str, direction: Direction, at: datetime, data: bytes) -> None:
         """Note a frame."""
-        entry = Entry(
-            charger_id, direction, at, data if len(data) <= SHOWN_BYTES else data[:SHOWN_BYTES]
-        )
+        entry = (charger_id, direction, at, data[:SHOWN_BYTES])
         self._shared.append(entry)
         if self._rings:
             ring = self._rings.get(charger_id)
@@ -53,7 +46,7 @@ class FrameLog:
         """Give the last frames of a charger, oldest first, and watch it from now on."""
         ring = self._rings.get(charger_id)
         if ring is None:
-            held = (entry for entry in tuple(self._shared) if entry.charger_id == charger_id)
+            held = (entry for entry in tuple(self._shared) if entry[0] == charger_id)
             ring = self._rings[charger_id] = deque(held, maxlen=PER_CHARGER)
             if len(self._rings) > WATCHED:
                 self._rings.popitem(last=False)
@@ -69,22 +62,22 @@ def describe(entries: Iterable[Entry]) -> list[dict[str, object]]:
     """Make rows of frames for pages and the API; an answer is named after its call."""
     calls: dict[tuple[Direction, str], str] = {}
     rows: list[dict[str, object]] = []
-    for entry in entries:
-        frame = parse_frame(entry.data)
+    for _, direction, at, data in entries:
+        frame = parse_frame(data)
         row: dict[str, object] = {
-            "at": entry.at,
-            "direction": entry.direction,
+            "at": at,
+            "direction": direction,
             "kind": _KINDS[type(frame)],
             "message_id": frame.message_id or "",
             "action": "",
             "error_code": frame.code if isinstance(frame, CallError) else "",
-            "text": entry.data.decode("utf-8", "replace"),
-            "cut": len(entry.data) >= SHOWN_BYTES,
+            "text": data.decode("utf-8", "replace"),
+            "cut": len(data) >= SHOWN_BYTES,
         }
         if isinstance(frame, Call):
-            row["action"] = calls[entry.direction, frame.message_id] = frame.action
+            row["action"] = calls[direction, frame.message_id] = frame.action
         elif isinstance(frame, CallResult | CallError):
-            asked: Direction = "out" if entry.direction == "in" else "in"
+            asked: Direction = "out" if direction == "in" else "in"
             row["action"] = calls.get((asked, frame.message_id), "")
         rows.append(row)
     return rows

@@ -187,6 +187,7 @@ class Handlers:
         transaction_id = self.central.decisions.next_transaction_id(charger)
         decision = self.central.decisions.judge_start(charger, words.connector_id, words.id_tag, at)
         started = ledger.start(words, decision, transaction_id, at)
+        self.central.decisions.tell(charger, words.id_tag, Purpose.START, decision, at)
         transaction = started.transaction
         for closing in started.closed:
             self.central.tell_closed(closing, at)

@@ -168,10 +168,10 @@ class Settlement:
         """Answer, or try again; runs in the loop and must not block."""
         session = self._session
         if error is None:
-            session.central.gate.worked()
+            if session.central.gate.closed:
+                session.central.gate.worked()
             self._answer()
             self._leave()
-            self._release()
             return
         runtime = session.central.runtime
         if not self._attempts:
@@ -218,7 +218,8 @@ class Settlement:
     def _leave(self) -> None:
         charger = self._session.charger
         charger.settling -= 1
-        if not charger.settling and charger.waiting is not None:
+        if charger.waiting is not None and not charger.settling:
             waiting, charger.waiting = charger.waiting, None
             for answer in waiting:
                 answer()
+        self._release()

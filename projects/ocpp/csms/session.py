@@ -6,6 +6,9 @@ import logging
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from msgspec import Raw
+from msgspec.json import encode
+
 from gway.projects.ocpp.csms.charger import PENDING, REJECTED, Charger
 from gway.projects.ocpp.csms.effects import Event
 from gway.projects.ocpp.csms.money import Settlement
@@ -20,6 +23,7 @@ from gway.projects.ocpp.messages.codec import (
 )
 from gway.projects.ocpp.messages.faults import INTERNAL, PROTOCOL, SECURITY, Violation
 from gway.projects.ocpp.messages.framing import Call, CallError, CallResult, Junk, parse_frame
+from gway.projects.ocpp.messages.payloads_charger import MeterValuesConf, StatusNotificationConf
 from gway.projects.ocpp.messages.shapes import Payload
 
 if TYPE_CHECKING:
@@ -182,7 +186,11 @@ class Session:
 
     def reply(self, message_id: str, answer: Payload) -> None:
         """Send a CALLRESULT, and keep it for a repetition of the call."""
-        self._keep(message_id, encode_result(message_id, answer), "result")
+        if type(answer) in _EMPTY:
+            text = encode((3, message_id, _NOTHING))
+        else:
+            text = encode_result(message_id, answer)
+        self._keep(message_id, text, "result")
 
     def refuse(self, message_id: str, code: str, description: str) -> None:
         """Send a CALLERROR, and keep it for a repetition of the call."""
@@ -264,4 +272,7 @@ class Session:
         self.central.emit("ocpp_frame", frame=frame)
 
 
+# Most messages are answered with an object that has no members: nothing to validate.
+_EMPTY = frozenset({MeterValuesConf, StatusNotificationConf})
+_NOTHING = Raw(b"{}")
 _KINDS: dict[type, str] = {Call: "call", CallResult: "result", CallError: "error"}
