@@ -85,7 +85,7 @@ class Gate:
             raise Problem(
                 403,
                 f"{host} can be reached from the network and no user account exists",
-                hint="bind 127.0.0.1, make an account, or add --insecure to let everybody in",
+                hint="bind 127.0.0.1, or add --insecure to let everybody in",
             )
         self.host = host
         self.insecure = insecure

@@ -30,7 +30,7 @@ def start_app(
 ) -> None:
     """Serve all projects that were set up: pages on one port, WebSockets on another.
 
-    :param host: address to listen on; one that the network reaches needs a user account
+    :param host: address to listen on; one that the network reaches needs --insecure
     :param port: port of the pages, 0 for any free one
     :param ws_port: port of the WebSockets, 0 for any free one
     :param proxy: web address of another gateway that is asked for pages not known here
@@ -52,7 +52,7 @@ def start_app(
         site.fallback = Forward(proxy)
     warning = public_warning(host) if insecure else None
     if warning is not None:
-        log.warning(warning)
+        log.info(warning)  # for the log file; whoever starts this must see it whatever is logged
         print(warning, file=sys.stderr)
     running: Running = gw.service(Running)
     running.start(

@@ -268,14 +268,19 @@ def test_a_port_in_use_is_one_sentence_with_a_hint(run: Any) -> None:
             assert hint == "hint: choose another port; 0 picks a free one"
 
 
-def test_a_public_address_needs_an_account_or_a_loud_word(serve: Serve, run: Any) -> None:
+def test_a_public_address_needs_an_account_or_a_loud_word(
+    serve: Serve, run: Any, workspace: Path, eventually: Any
+) -> None:
     done = run("web.server", "start-app", "--host", "0.0.0.0", "--port", "0", "--ws-port", "0")
     assert done.code == 1
     assert "0.0.0.0 can be reached from the network and no user account exists" in done.stderr
     assert "--insecure" in done.stderr
     site = serve("web.app", "setup-app", "hello", "-", *SERVE, "--host", "0.0.0.0", "--insecure")
     assert site.get("/hello/greet")[0].status == 200
-    assert any(line.startswith("WARNING: 0.0.0.0 is open to the network") for line in site.lines)
+    (warning,) = [line for line in site.lines if "0.0.0.0 is open to the network" in line]
+    assert warning.startswith("WARNING")
+    log = workspace / "work" / "logs" / "gway.log"
+    eventually(lambda: log.exists() and warning.strip() in log.read_text(encoding="utf-8"))
 
 
 def test_an_option_that_neither_knows_is_an_error(serve: Serve, run: Any) -> None:
