@@ -9,8 +9,7 @@ is told that everything is on disk.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Protocol
 
 Done = Callable[[BaseException | None], None]
@@ -50,14 +49,16 @@ class Receipt:
             joined = self._units[id(store)] = (store, store.unit())
         return joined[1]
 
-    @contextmanager
-    def required(self) -> Iterator[None]:
-        """Let no answer go out if the block fails; the error is raised on."""
-        try:
-            yield
-        except BaseException as error:
+    def required(self) -> Receipt:
+        """Let no answer go out if the `with` block fails; the error is raised on."""
+        return self
+
+    def __enter__(self) -> None:
+        """Begin a block as :meth:`required` says (a generator would cost ten times this)."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is not None:
             self.fail(error)
-            raise
 
     def fail(self, error: BaseException) -> None:
         """Refuse the answer; the first error is the one reported."""

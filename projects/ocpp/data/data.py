@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from gway import gw, hookimpl
+from gway import hookimpl
 from gway.hookspecs import HealthCheck
 from gway.projects.ocpp.data.api import (
     api_errors,
@@ -49,6 +49,7 @@ from gway.projects.ocpp.facts import (
     Transaction,
 )
 from gway.projects.ocpp.receipts import Receipt
+from gway.resolver import current
 from gway.settings import Setting
 
 __all__ = [
@@ -82,9 +83,13 @@ SETTINGS = (
 )
 
 
+def _store() -> Store:
+    return current().service(Store)  # asked at every message: `gw` takes ten times as long
+
+
 def setup_app() -> None:
     """Open the database before chargers come; a damaged one stops the start here."""
-    gw.service(Store)
+    _store()
 
 
 # --- decisions ---------------------------------------------------------------
@@ -92,41 +97,39 @@ def setup_app() -> None:
 
 @hookimpl
 def ocpp_recall_charger(charger_id: str) -> ChargerMemory | None:
-    return gw.service(Store).recall_charger(charger_id)
+    return _store().recall_charger(charger_id)
 
 
 @hookimpl
 def ocpp_recall_chargers(limit: int) -> list[ChargerMemory]:
-    return gw.service(Store).recall_chargers(limit)
+    return _store().recall_chargers(limit)
 
 
 @hookimpl
 def ocpp_store_ready() -> bool:
-    return gw.service(Store).database.healthy
+    return _store().database.healthy
 
 
 @hookimpl
 def ocpp_recall_transaction(transaction_id: int) -> Transaction | None:
-    return gw.service(Store).recall_transaction(transaction_id)
+    return _store().recall_transaction(transaction_id)
 
 
 @hookimpl
 def ocpp_recall_start(
     charger_id: str, connector_id: int, id_tag: str, meter_start_wh: int, start_time_raw: str
 ) -> Transaction | None:
-    return gw.service(Store).recall_start(
-        charger_id, connector_id, id_tag, meter_start_wh, start_time_raw
-    )
+    return _store().recall_start(charger_id, connector_id, id_tag, meter_start_wh, start_time_raw)
 
 
 @hookimpl
 def ocpp_open_transactions(id_tag: str | None, charger_id: str | None) -> list[Transaction]:
-    return gw.service(Store).open_transactions(id_tag, charger_id)
+    return _store().open_transactions(id_tag, charger_id)
 
 
 @hookimpl
 def ocpp_next_transaction_id(charger_id: str) -> int:
-    return gw.service(Store).ids.take()
+    return _store().ids.take()
 
 
 # --- facts -------------------------------------------------------------------
@@ -134,83 +137,83 @@ def ocpp_next_transaction_id(charger_id: str) -> int:
 
 @hookimpl
 def ocpp_transaction_started(transaction: Transaction, receipt: Receipt) -> None:
-    gw.service(Store).transaction_started(transaction, receipt)
+    _store().transaction_started(transaction, receipt)
 
 
 @hookimpl
 def ocpp_meter_values_received(
     reading: Reading, transaction: Transaction | None, receipt: Receipt
 ) -> None:
-    gw.service(Store).meter_values_received(reading, transaction, receipt)
+    _store().meter_values_received(reading, transaction, receipt)
 
 
 @hookimpl
 def ocpp_transaction_stopped(
     transaction: Transaction, reading: Reading | None, receipt: Receipt
 ) -> None:
-    gw.service(Store).transaction_stopped(transaction, reading, receipt)
+    _store().transaction_stopped(transaction, reading, receipt)
 
 
 @hookimpl
 def ocpp_transaction_revised(transaction: Transaction, receipt: Receipt) -> None:
-    gw.service(Store).transaction_revised(transaction, receipt)
+    _store().transaction_revised(transaction, receipt)
 
 
 @hookimpl
 def ocpp_orphan_kept(orphan: Orphan, receipt: Receipt) -> None:
-    gw.service(Store).orphan_kept(orphan, receipt)
+    _store().orphan_kept(orphan, receipt)
 
 
 @hookimpl
 def ocpp_transaction_closed(transaction: Transaction, why: str, at: datetime) -> None:
-    gw.service(Store).transaction_closed(transaction, why, at)
+    _store().transaction_closed(transaction, why, at)
 
 
 @hookimpl
 def ocpp_charger_connected(link: Link, at: datetime) -> None:
-    gw.service(Store).charger_connected(link, at)
+    _store().charger_connected(link, at)
 
 
 @hookimpl
 def ocpp_charger_disconnected(link: Link, code: int, reason: str, at: datetime) -> None:
-    gw.service(Store).charger_disconnected(link, code, reason, at)
+    _store().charger_disconnected(link, code, reason, at)
 
 
 @hookimpl
 def ocpp_charger_booted(charger_id: str, boot: Boot, registration: str, at: datetime) -> None:
-    gw.service(Store).charger_booted(charger_id, boot, registration, at)
+    _store().charger_booted(charger_id, boot, registration, at)
 
 
 @hookimpl
 def ocpp_registration_changed(charger_id: str, registration: str, at: datetime) -> None:
-    gw.service(Store).registration_changed(charger_id, registration, at)
+    _store().registration_changed(charger_id, registration, at)
 
 
 @hookimpl
 def ocpp_charger_seen(charger_id: str, charger_time: datetime | None, at: datetime) -> None:
-    gw.service(Store).charger_seen(charger_id, charger_time, at)
+    _store().charger_seen(charger_id, charger_time, at)
 
 
 @hookimpl
 def ocpp_connector_changed(charger_id: str, status: ConnectorStatus, at: datetime) -> None:
-    gw.service(Store).connector_changed(charger_id, status, at)
+    _store().connector_changed(charger_id, status, at)
 
 
 @hookimpl
 def ocpp_error_reported(report: ErrorReport) -> None:
-    gw.service(Store).error_reported(report)
+    _store().error_reported(report)
 
 
 @hookimpl
 def ocpp_tag_judged(
     charger_id: str, id_tag: str, purpose: Purpose, decision: TagDecision, at: datetime
 ) -> None:
-    gw.service(Store).tag_judged(charger_id, id_tag, purpose, decision, at)
+    _store().tag_judged(charger_id, id_tag, purpose, decision, at)
 
 
 @hookimpl
 def ocpp_command_changed(command: Command) -> None:
-    gw.service(Store).command_changed(command)
+    _store().command_changed(command)
 
 
 @hookimpl
@@ -218,7 +221,7 @@ def ocpp_data_transferred(
     charger_id: str, vendor_id: str, message_id: str | None, data: str | None, at: datetime
 ) -> None:
     content = {"vendorId": vendor_id, "messageId": message_id, "data": data}
-    gw.service(Store).noticed(charger_id, "DataTransfer", content, at)
+    _store().noticed(charger_id, "DataTransfer", content, at)
 
 
 @hookimpl
@@ -226,17 +229,17 @@ def ocpp_status_told(
     charger_id: str, action: str, status: str, request_id: int | None, at: datetime
 ) -> None:
     content = {"status": status, "requestId": request_id}
-    gw.service(Store).noticed(charger_id, action, content, at)
+    _store().noticed(charger_id, action, content, at)
 
 
 @hookimpl
 def gway_server_started(at: datetime) -> None:
-    gw.service(Store).server_started(at)
+    _store().server_started(at)
 
 
 @hookimpl
 def gway_health() -> list[HealthCheck]:
-    database = gw.service(Store).database
+    database = _store().database
     return [HealthCheck("ocpp.data", database.healthy, database.failure)]
 
 
@@ -244,4 +247,4 @@ def gway_health() -> list[HealthCheck]:
 def gway_register_metrics(registry: Any) -> None:
     from gway.projects.ocpp.data.metrics import StoreMetrics
 
-    registry.register(StoreMetrics(gw.service(Store)))
+    registry.register(StoreMetrics(_store()))

@@ -52,8 +52,8 @@ class Note:
         "boot",
         "booted_at",
         "changed",
+        "clocks",
         "connectors",
-        "drift_ms",
         "gone",
         "last_seen_at",
         "registration",
@@ -65,7 +65,7 @@ class Note:
         self.boot: Boot | None = None
         self.booted_at: datetime | None = None
         self.last_seen_at: datetime | None = None
-        self.drift_ms: int | None = None
+        self.clocks: tuple[datetime, datetime] | None = None  # the server's, the charger's
         self.connectors: dict[int, ConnectorStatus] = {}
         self.changed: dict[int, ConnectorStatus] = {}
         self.stored_s = float("-inf")
@@ -79,8 +79,14 @@ class Note:
             None if self.boot is None else boot_json(self.boot),
             micros(self.booted_at),
             micros(self.last_seen_at),
-            self.drift_ms,
+            self._drift_ms(),
         )
+
+    def _drift_ms(self) -> int | None:
+        if self.clocks is None:
+            return None
+        at, charger_time = self.clocks
+        return round((at - charger_time).total_seconds() * 1000)
 
 
 class Notes:
@@ -106,7 +112,7 @@ class Notes:
             note = self._notes[charger_id] = Note()
         note.last_seen_at = at
         if charger_time is not None:
-            note.drift_ms = round((at - charger_time).total_seconds() * 1000)
+            note.clocks = (at, charger_time)
         if charger_id not in self._due:
             self._due[charger_id] = note.stored_s + SEEN_EVERY_S
 
