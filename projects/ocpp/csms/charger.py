@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _NO_CONNECTORS: Mapping[int, ConnectorStatus] = MappingProxyType({})
 
+MAX_CONNECTORS = 256  # what a charger may make us remember
+
 Registration = Literal["Accepted", "Pending", "Rejected"]
 ACCEPTED: Final = "Accepted"
 PENDING: Final = "Pending"
@@ -108,13 +110,14 @@ class Charger:
         if not self.connectors and memory.connectors:
             self.connectors = {one.connector_id: one for one in memory.connectors}
 
-    def set_connector(self, status: ConnectorStatus) -> ConnectorStatus | None:
-        """Keep a connector's status and give the one before."""
-        before = self.connectors.get(status.connector_id)
+    def set_connector(self, status: ConnectorStatus) -> bool:
+        """Keep a connector's status; False when it has more connectors than a charger can."""
         if not isinstance(self.connectors, dict):
             self.connectors = {}
+        if status.connector_id not in self.connectors and len(self.connectors) >= MAX_CONNECTORS:
+            return False
         self.connectors[status.connector_id] = status
-        return before
+        return True
 
     def hear_clock(self, time: datetime | None, at: datetime) -> None:
         """Compare the charger's clock with ours, by messages that were not queued."""

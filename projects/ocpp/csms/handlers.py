@@ -114,7 +114,8 @@ class Handlers:
             self.central.emit("ocpp_error_reported", report=_report(charger, status, at))
         if is_historical(status.time, at) and before is not None:
             return _NOTED  # it was queued: it says nothing about now
-        charger.set_connector(status)
+        if not charger.set_connector(status):
+            return _NOTED
         self.central.emit(
             "ocpp_connector_changed", charger_id=charger.charger_id, status=status, at=at
         )

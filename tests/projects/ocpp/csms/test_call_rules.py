@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from gway.projects.ocpp.csms.charger import MAX_CONNECTORS
 from gway.projects.ocpp.csms.session import PAUSE_AT, REMEMBERED
 from gway.projects.ocpp.facts import Admission, TagDecision, TagStatus, Verdict
 
@@ -226,6 +227,13 @@ def test_a_status_from_an_old_queue_does_not_change_what_is_live(site, line):
     line.status(1, "Faulted", timestamp=old, errorCode="GroundFailure")
     assert site.central.chargers["CPX"].connectors[1].status == "Charging"
     assert len(site.store.of("error")) == 1
+
+
+def test_a_charger_cannot_invent_connectors_without_end(site, line):
+    for connector_id in range(MAX_CONNECTORS + 3):
+        assert line.status(connector_id, "Available") == {}
+    assert len(site.central.chargers["CPX"].connectors) == MAX_CONNECTORS
+    assert len(site.store.of("connector")) == MAX_CONNECTORS
 
 
 def test_drift_is_measured_by_live_messages_only(site, line):

@@ -41,6 +41,8 @@ def test_a_refused_tag_gets_a_real_transaction_id(site, line, status):
     answer = line.call("StartTransaction", line.start_words())
     assert answer["transactionId"] > 0
     assert answer["idTagInfo"]["status"] == status.value
+    (told,) = site.store.of("judged")
+    assert (told["purpose"], told["decision"].status) == ("start", status)
 
 
 def test_the_same_start_again_gets_the_same_answer(site, line):
