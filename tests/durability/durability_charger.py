@@ -18,7 +18,7 @@ import websocket
 from durability_site import Site
 
 ANSWER_TIMEOUT_S = 5.0
-GIVE_UP_S = 60.0
+GIVE_UP_S = 20.0
 
 
 @dataclass
@@ -61,6 +61,12 @@ class Charger(threading.Thread):
         self._time = datetime.now(UTC)
         self._meter_wh = {1: 0, 2: 50_000}
 
+    def __enter__(self) -> Charger:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.hang_up()
+
     def run(self) -> None:
         try:
             self.say("BootNotification", {"chargePointVendor": "V", "chargePointModel": "M"})
@@ -69,7 +75,7 @@ class Charger(threading.Thread):
         except BaseException as error:  # noqa: BLE001 - told by the test that owns the thread
             self.failure = error
         finally:
-            self._hang_up()
+            self.hang_up()
 
     def charge_on_both(self) -> None:
         """Charge on both connectors at the same time, a few samples each."""
@@ -139,7 +145,7 @@ class Charger(threading.Thread):
                 answer = self._answer_to(connection, message_id)
             except (websocket.WebSocketException, OSError):
                 self.repeats += 1
-                self._hang_up()
+                self.hang_up()
                 if self._chance.random() < 0.5:
                     message_id = uuid.uuid4().hex
                 continue
@@ -171,7 +177,8 @@ class Charger(threading.Thread):
             )
         return self._socket
 
-    def _hang_up(self) -> None:
+    def hang_up(self) -> None:
+        """Drop the connection, if there is one."""
         connection, self._socket = self._socket, None
         if connection is not None:
             connection.shutdown()

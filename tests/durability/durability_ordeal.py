@@ -14,6 +14,7 @@ from durability_charger import Charger, Session
 from durability_site import Site
 
 CALM_S = 10.0
+OUT_OF_STEP_S = 0.06
 
 
 @dataclass
@@ -63,6 +64,8 @@ def kill_often(site: Site, *, kills: int, seed: int, chargers: int = 6) -> Ordea
     with charging(site, chargers, seed) as fleet:
         for _ in range(kills):
             _wait_for_answers(fleet, chance.randint(5, 120))
+            # Any moment will do but that of an answer, when nothing is half done.
+            fleet[0].finish.wait(chance.uniform(0, OUT_OF_STEP_S))
             site.kill()
             site.start()
         seconds = time.monotonic() - began

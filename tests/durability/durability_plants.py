@@ -2,7 +2,7 @@
 
 `python durability_plants.py NAME[,NAME] WORDS...` is `gway WORDS...` with:
 
-- `slow-commit`: each commit takes 20 ms longer (no bug; a slow disk)
+- `slow-commit`: each commit takes 20 ms before and 20 ms after it (no bug; a slow disk)
 - `answer-before-commit`: the writer says "durable" before it has stored anything
 - `no-deduplication`: a repeated message is taken for a new one
 """
@@ -28,17 +28,23 @@ def slow_commit() -> None:
 
     def commit_later(self: Committer, units: Sequence[Unit]) -> dict[int, BaseException]:
         sleep(COMMIT_DELAY_S)
-        return commit(self, units)
+        errors = commit(self, units)
+        sleep(COMMIT_DELAY_S)
+        return errors
 
     Committer.commit = commit_later  # type: ignore[method-assign]
 
 
 def answer_before_commit() -> None:
-    from gway.projects.sql.writer import ThreadWriter, Unit
+    from gway.projects.sql.threadwriter import ThreadWriter
+    from gway.projects.sql.writer import CALL, Unit
 
     submit = ThreadWriter.submit
 
     def answer_first(self: ThreadWriter, unit: Unit, done: Any) -> None:
+        if any(sql == CALL for sql, _ in unit.statements):  # its result is waited for
+            submit(self, unit, done)
+            return
         self._loop.run_callback(done, None)
         submit(self, unit, lambda _error: None)
 
@@ -46,9 +52,13 @@ def answer_before_commit() -> None:
 
 
 def no_deduplication() -> None:
+    from gway.projects.ocpp.data import codec, schema
     from gway.projects.ocpp.transactions.ledger import Ledger
 
     Ledger.find_start = lambda self, words: None  # type: ignore[method-assign]
+    codec.INSERT_READING = codec.INSERT_READING.partition(" WHERE NOT EXISTS")[0]
+    first = schema.STEPS[0].replace("CREATE UNIQUE INDEX transaction_starts", "CREATE INDEX x")
+    schema.STEPS = (first, *schema.STEPS[1:])
 
 
 PLANTS = {

@@ -22,13 +22,19 @@ def test_a_slow_disk_alone_loses_nothing_either(make_site):
     assert losses(site, kill_often(site, kills=4, seed=2)) == []
 
 
+def find(make_site, word: str, plant: str) -> bool:
+    """Kill a server with a planted bug until a difference of a kind shows; a few times."""
+    for seed in range(3, 8):
+        site = make_site(f"site{seed}", plants=("slow-commit", plant))
+        found = losses(site, kill_often(site, kills=4, seed=seed))
+        if any(line.startswith(word) for line in found):
+            return True
+    return False
+
+
 def test_answering_before_the_commit_would_be_noticed(make_site):
-    site = make_site(plants=("slow-commit", "answer-before-commit"))
-    found = losses(site, kill_often(site, kills=4, seed=3))
-    assert any(line.startswith("lost:") for line in found)
+    assert find(make_site, "lost:", "answer-before-commit")
 
 
 def test_taking_repetitions_for_new_messages_would_be_noticed(make_site):
-    site = make_site(plants=("slow-commit", "no-deduplication"))
-    found = losses(site, kill_often(site, kills=4, seed=4))
-    assert any(line.startswith("doubled:") for line in found)
+    assert find(make_site, "doubled:", "no-deduplication")

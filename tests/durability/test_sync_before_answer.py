@@ -18,12 +18,12 @@ def start_under_strace(make_site, tmp_path, *plants: str) -> bool:
     """Start one transaction; tell whether its row was synced before its answer."""
     trace = tmp_path / "trace"
     site = make_site(wrapper=(*COMMAND, str(trace)), plants=plants)
-    charger = Charger("TRACED", site, seed=0)
-    charger.say("Heartbeat", {})
-    session = charger.start_session(1)
+    with Charger("TRACED", site, seed=0) as charger:
+        charger.say("Heartbeat", {})
+        session = charger.start_session(1)
     assert session.transaction_id > 0
     site.kill()
-    return answered_after_sync(read_trace(trace), session.id_tag, charger.last_message_id)
+    return answered_after_sync(read_trace(trace), session.start_time, charger.last_message_id)
 
 
 def test_a_start_is_synced_to_disk_before_it_is_answered(make_site, tmp_path):
