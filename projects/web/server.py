@@ -52,7 +52,6 @@ def start_app(
         site.fallback = Forward(proxy)
     warning = public_warning(host) if insecure else None
     if warning is not None:
-        log.info(warning)  # for the log file; whoever starts this must see it whatever is logged
         print(warning, file=sys.stderr)
     running: Running = gw.service(Running)
     running.start(
@@ -62,6 +61,8 @@ def start_app(
         insecure=insecure,
         tls=_pairs(tls_cert or [], tls_key or []),
     )
+    if warning is not None:
+        log.info(warning)  # for the log file, which is open by now; it was said aloud above
     if tls_cert:
         import gevent
 
