@@ -34,6 +34,7 @@ class Driver:
     step_s: float = 1.0
     begun: int = 0
     given_up: int = 0
+    why_given_up: str = ""
     _next_at: datetime | None = None
     _hands: dict[tuple[int, str], datetime] = field(default_factory=dict)
     _showed: bool = False
@@ -98,6 +99,7 @@ class Driver:
             number, "patience", waiting, now, PATIENCE_S
         ):
             self.given_up += 1
+            self.why_given_up = connector.refused or "no answer"
             connector.refused = ""
             point.do_unplug(number, now)
 

@@ -54,6 +54,7 @@ class Runner:
     ) -> None:
         self.point = point
         self.target = target
+        self.driver = point.person if isinstance(point.person, Driver) else None
         self.error: BaseException | None = None
         self._watch = watch
         self._leave = leave
@@ -119,8 +120,8 @@ class Runner:
         """Send the next car now."""
 
         def begin(now: datetime) -> Actions:
-            if isinstance(self.point.person, Driver):
-                self.point.person.want_session(now)
+            if self.driver is not None:
+                self.driver.want_session(now)
             return self.point.tick(now)
 
         self.do(begin)
@@ -184,7 +185,8 @@ class Runner:
         try:
             self._keeper.stop(self._link)
             self._keeper.join(GRACE_S)
-            self._show("stopped", [])
+            untold = self.point.outbox.money_waiting
+            self._show("stopped", [f"{untold} messages were not told"] if untold else [])
         finally:
             self._done.set()
 

@@ -13,6 +13,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from ocpp.v16 import ChargePoint as OcppChargePoint
 from ocpp.v16 import call, call_result
 from websockets.asyncio.server import serve
 
+from gway.errors import GwayError
 from gway.projects.ocpp.evcs import runner as running
 from gway.projects.ocpp.evcs.chargepoint import ChargePoint, Need
 from gway.projects.ocpp.evcs.driver import Driver
@@ -70,7 +72,7 @@ class Side(OcppChargePoint):
     @on("Authorize")
     def on_authorize(self, **values: Any) -> Any:
         self._tell("Authorize", values)
-        return call_result.Authorize(id_tag_info=ACCEPTED)
+        return call_result.Authorize(id_tag_info={"status": self.central.tag_status})
 
     @on("StartTransaction")
     def on_start(self, **values: Any) -> Any:
@@ -97,6 +99,7 @@ class Central:
         self.requests: list[Any] = []
         self.sides: list[Side] = []
         self.closings: list[int] = []
+        self.tag_status = "Accepted"
         self.scheme = "wss" if tls else "ws"
         self._process_request = process_request
         self._tls = tls
@@ -221,6 +224,15 @@ def test_a_whole_session_with_a_foreign_central_system(central, simulator):
     ]
     assert site.of("Values")
     assert not [frame for frame in site.frames if frame.startswith("[4")]
+
+
+def test_the_verb_fails_when_no_session_took_place(central, gw, monkeypatch, capsys):
+    monkeypatch.setattr("gway.projects.ocpp.evcs.plan.Driver", partial(Driver, step_s=0.02))
+    site = central()
+    site.tag_status = "Blocked"
+    with pytest.raises(GwayError, match="no session took place: Blocked"):
+        gw.ocpp.evcs.simulate(ws_url=site.url, pre_charge_delay=0)
+    assert "tag FFFFFFFF refused: Blocked" in capsys.readouterr().err
 
 
 def test_a_broken_link_is_made_again_without_a_boot_and_nothing_is_lost(
