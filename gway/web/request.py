@@ -125,11 +125,6 @@ class Request:
             hint="send application/json or a form",
         )
 
-    @property
-    def is_json(self) -> bool:
-        """Whether the body is JSON."""
-        return str(self.environ.get("CONTENT_TYPE", "")).lower().startswith("application/json")
-
     @cached_property
     def values(self) -> Mapping[str, Any]:
         """All values by name; those of the body win over those of the query."""

@@ -13,9 +13,6 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from gway.projects.ocpp.facts import Sample
-from gway.projects.ocpp.messages.codec import salvage
-from gway.projects.ocpp.messages.payloads_charger import MeterValues
 from gway.projects.ocpp.messages.shapes import MeterValue, SampledValue
 from gway.projects.ocpp.messages.times import parse_time
 
@@ -38,14 +35,6 @@ _SCALES: dict[str, dict[str | None, float]] = {
     ENERGY: {None: 1.0, "Wh": 1.0, "kWh": 1000.0},
     POWER: {None: 1.0, "W": 1.0, "kW": 1000.0},
     SOC: {None: 1.0, "Percent": 1.0},
-}
-_BASE_UNITS = {
-    "kWh": ("Wh", 1000.0),
-    "kvarh": ("varh", 1000.0),
-    "kW": ("W", 1000.0),
-    "kVA": ("VA", 1000.0),
-    "kvar": ("var", 1000.0),
-    "Celcius": ("Celsius", 1.0),
 }
 # The outlet is where the customer's energy is measured; the other places only
 # count when the outlet is silent.
@@ -164,52 +153,12 @@ def read_number(text: str) -> float | None:
     return number
 
 
-def to_base_unit(number: float, unit: str) -> tuple[float, str]:
-    """Convert a value to its base unit: kWh to Wh, kW to W and so on."""
-    base = _BASE_UNITS.get(unit)
-    return (number, unit) if base is None else (number * base[1], base[0])
-
-
-def list_samples(meter_values: Iterable[MeterValue]) -> list[Sample]:
-    """Spread meter values into samples with the defaults of SPEC 7.43 filled in."""
-    samples = []
-    for meter_value in meter_values:
-        time = parse_time(meter_value.timestamp)
-        for value in meter_value.sampled_value:
-            measurand = value.measurand or ENERGY
-            samples.append(
-                Sample(
-                    time,
-                    meter_value.timestamp,
-                    value.value,
-                    measurand,
-                    value.unit or default_unit(measurand),
-                    value.context or "Sample.Periodic",
-                    value.location or "Outlet",
-                    value.phase or "",
-                    value.format or "Raw",
-                )
-            )
-    return samples
-
-
 def default_unit(measurand: str) -> str:
     """Name the unit of a value that came without one ("" for a bare number)."""
     for prefix, unit in _DEFAULT_UNITS:
         if measurand.startswith(prefix):
             return unit
     return ""
-
-
-def read_samples(raw: bytes) -> list[Sample]:
-    """Spread a stored meterValue or transactionData array into samples.
-
-    :param raw: the JSON array as it was received, however odd its values
-    Raises Violation when it is no JSON.
-    """
-    payload, _ = salvage("MeterValues", b'{"connectorId":0,"meterValue":' + raw + b"}")
-    assert isinstance(payload, MeterValues)
-    return list_samples(payload.meter_value)
 
 
 class _Arrays(msgspec.Struct, gc=False):

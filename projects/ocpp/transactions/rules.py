@@ -126,11 +126,3 @@ def sample_key(sample: Sample) -> tuple[object, ...]:
         sample.location,
         sample.context,
     )
-
-
-def unique_samples(samples: Iterable[Sample]) -> list[Sample]:
-    """Drop repeated measurements, the first wins: transactionData repeats MeterValues."""
-    kept: dict[tuple[object, ...], Sample] = {}
-    for sample in samples:
-        kept.setdefault(sample_key(sample), sample)
-    return list(kept.values())

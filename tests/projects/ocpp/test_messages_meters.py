@@ -10,11 +10,9 @@ from gway.projects.ocpp.messages.codec import salvage
 from gway.projects.ocpp.messages.meters import (
     MeterSummary,
     cut_samples,
-    list_samples,
+    default_unit,
     read_meter_values,
     read_number,
-    read_samples,
-    to_base_unit,
 )
 from gway.projects.ocpp.messages.payloads_charger import MeterValues
 
@@ -126,16 +124,6 @@ def test_kwh_do_not_lose_watt_hours_to_binary_fractions() -> None:
         assert summarise(moment(sample(f"{wh / 1000:.3f}", unit="kWh"))).energy_wh == wh
 
 
-def test_samples_have_the_defaults_of_the_specification() -> None:
-    raw = json.dumps([moment(sample("5"), sample("3", POWER, phase="L1", context="Trigger"))])
-    first, second = read_samples(raw.encode())
-    assert (first.time, first.time_raw) == (NOON, "2024-01-01T12:00:00Z")
-    assert (first.measurand, first.unit) == ("Energy.Active.Import.Register", "Wh")
-    assert (first.context, first.location) == ("Sample.Periodic", "Outlet")
-    assert (first.phase, first.format) == ("", "Raw")
-    assert (second.unit, second.phase, second.context) == ("W", "L1", "Trigger")
-
-
 @pytest.mark.parametrize(
     ("measurand", "unit"),
     [
@@ -152,14 +140,7 @@ def test_samples_have_the_defaults_of_the_specification() -> None:
     ],
 )
 def test_a_missing_unit_is_that_of_the_measurand(measurand: str, unit: str) -> None:
-    assert read_samples(json.dumps([moment(sample("1", measurand))]).encode())[0].unit == unit
-
-
-def test_stored_samples_are_read_however_odd_they_are() -> None:
-    raw = b'[{"timestamp":7,"sampledValue":[{"value":5,"unit":"furlong"},null]}]'
-    (only,) = read_samples(raw)
-    assert (only.time, only.time_raw, only.value, only.unit) == (None, "7", "5", "furlong")
-    assert list_samples([]) == []
+    assert default_unit(measurand) == unit
 
 
 def test_the_array_is_cut_out_exactly_as_received() -> None:
@@ -171,6 +152,3 @@ def test_the_array_is_cut_out_exactly_as_received() -> None:
 
 def test_numbers_are_read_as_meters_write_them() -> None:
     assert [read_number(t) for t in ("12.5", "-3", "1e3", " 7 ")] == [12.5, -3, 1000, 7]
-    assert to_base_unit(1.5, "kWh") == (1500, "Wh")
-    assert to_base_unit(20, "Celcius") == (20, "Celsius")
-    assert to_base_unit(230, "V") == (230, "V")

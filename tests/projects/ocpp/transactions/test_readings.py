@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from gway.projects.ocpp.facts import Sample
-from gway.projects.ocpp.transactions.rules import Flag, Why, unique_samples
+from gway.projects.ocpp.transactions.rules import Flag, Why, sample_key
 
 from .conftest import NOON, Desk
 
@@ -172,10 +172,10 @@ def test_an_operator_closes_everything_that_is_open(desk):
     assert len(desk.ledger) == 0
 
 
-def test_repeated_measurements_are_kept_once():
+def test_a_repeated_measurement_is_the_same():
     one = Sample(time=NOON, time_raw="t", value="5", phase="L1")
     again = Sample(time=NOON, time_raw="other text", value="5", phase="L1")
-    assert unique_samples([one, again]) == [one]
+    assert sample_key(one) == sample_key(again)
 
 
 @pytest.mark.parametrize(
@@ -189,6 +189,6 @@ def test_repeated_measurements_are_kept_once():
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_measurements_that_differ_in_one_respect_are_both_kept(change):
+def test_measurements_that_differ_in_one_respect_are_two(change):
     words = {"time": NOON, "time_raw": "t", "value": "5", "phase": "L1"}
-    assert len(unique_samples([Sample(**words), Sample(**(words | change))])) == 2
+    assert sample_key(Sample(**words)) != sample_key(Sample(**(words | change)))
