@@ -213,7 +213,7 @@ def test_what_is_open_and_typed_stays_while_messages_come(
         dd(tab.locator("#charger-state"), "Energy").get_by_text(
             f"{energy_wh / 1000 - 1:.2f} kWh"
         ).wait_for()
-        tab.locator("#charger-log li").first.get_by_text("MeterValues").wait_for()
+        tab.locator("#charger-log li strong").first.get_by_text("MeterValues").wait_for()
     for place in (panel, command, message.locator("details")):
         assert place.evaluate("details => details.open")
     assert panel.get_by_label("Tag").input_value() == "HALF-A-T"
