@@ -15,6 +15,7 @@ from typing import Protocol
 import pytest
 
 from gway import resolver
+from gway.native import is_patched
 from gway.resolver import Gateway
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -53,6 +54,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 # --- gateway -----------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def _unpatched() -> Iterator[None]:
+    """Let no test patch this process: that cannot be taken back, and changes all later ones."""
+    yield
+    assert not is_patched(), "this test patched the process of the tests with gevent"
 
 
 class Clock:

@@ -41,8 +41,12 @@ def write(workspace: Path) -> Write:
 
 
 @pytest.fixture
-def cli(workspace: Path, capsys: pytest.CaptureFixture[str]) -> Cli:
+def cli(
+    workspace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Cli:
     """Run a command line in this process, which is fast."""
+    # gevent's patches cannot be taken back: they would change every later test.
+    monkeypatch.setattr(command_line, "will_serve", lambda front, mounted: False)
 
     def call(*words: str) -> Done:
         capsys.readouterr()
