@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from gway.projects.ocpp.facts import Boot, ChargerMemory, Command, ConnectorStatus
 from gway.projects.ocpp.transactions.ledger import Ledger
-from gway.projects.ocpp.transactions.rules import is_historical
+from gway.projects.ocpp.transactions.rules import HISTORICAL_AFTER
 
 if TYPE_CHECKING:
     from gway.projects.ocpp.csms.session import Session
@@ -45,7 +45,6 @@ class Charger:
         "clock_time",
         "clocked_at",
         "connectors",
-        "drift_s",
         "expecting",
         "held",
         "history",
@@ -73,7 +72,6 @@ class Charger:
         self.session: Session | None = None
         self.last_at: datetime | None = None
         self.last_action = ""
-        self.drift_s: float | None = None
         self.clock_time: datetime | None = None
         self.clocked_at: datetime | None = None
         self.told_at: datetime | None = None
@@ -120,11 +118,17 @@ class Charger:
         return True
 
     def hear_clock(self, time: datetime | None, at: datetime) -> None:
-        """Compare the charger's clock with ours, by messages that were not queued."""
-        if time is not None and not is_historical(time, at):
-            self.drift_s = round((at - time).total_seconds(), 3)
+        """Note what the charger's clock said, by messages that were not queued."""
+        if time is not None and at - time <= HISTORICAL_AFTER:
             self.clock_time = time
             self.clocked_at = at
+
+    @property
+    def drift_s(self) -> float | None:
+        """How far the charger's clock is behind ours; None before it told its time."""
+        if self.clock_time is None or self.clocked_at is None:
+            return None
+        return round((self.clocked_at - self.clock_time).total_seconds(), 3)
 
     @property
     def status(self) -> str:

@@ -22,7 +22,14 @@ from gway.projects.ocpp.messages.codec import (
     salvage,
 )
 from gway.projects.ocpp.messages.faults import INTERNAL, PROTOCOL, SECURITY, Violation
-from gway.projects.ocpp.messages.framing import Call, CallError, CallResult, Junk, parse_frame
+from gway.projects.ocpp.messages.framing import (
+    MAX_ID,
+    Call,
+    CallError,
+    CallResult,
+    Junk,
+    parse_frame,
+)
 from gway.projects.ocpp.messages.payloads_charger import MeterValuesConf, StatusNotificationConf
 from gway.projects.ocpp.messages.shapes import Payload
 
@@ -131,7 +138,7 @@ class Session:
         charger = self.charger
         action = call.action
         charger.last_action = action
-        if call.long_id:
+        if len(call.message_id) > MAX_ID:
             self.central.counters.long_ids += 1
         if charger.registration in (PENDING, REJECTED) and action != "BootNotification":
             why = f"this charger is {charger.registration.lower()}, not accepted"

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from gway.projects.ocpp.facts import Reading, TagDecision, Transaction
 from gway.projects.ocpp.transactions.rules import (
+    HISTORICAL_AFTER,
     Flag,
     Why,
     energy_of,
@@ -140,7 +141,7 @@ class Ledger:
             transaction = self.find(words.transaction_id or 0)
             orphan = transaction is None
         flags = words.flags
-        if words.time is None or is_historical(words.time, at):
+        if words.time is None or at - words.time > HISTORICAL_AFTER:
             flags = with_flags(flags, *time_flags(words.time, None, at))
         revised = False
         if transaction is not None:
