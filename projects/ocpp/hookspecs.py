@@ -71,7 +71,7 @@ def ocpp_recall_transaction(transaction_id: int) -> Transaction | None:
 def ocpp_recall_start(
     charger_id: str, connector_id: int, id_tag: str, meter_start_wh: int, start_time_raw: str
 ) -> Transaction | None:
-    """Find the transaction that these very words began, open or stopped."""
+    """Find the transaction, open or ended, that these words began; tags compare without case."""
 
 
 @hookspec(firstresult=True)

@@ -45,7 +45,7 @@ CREATE TABLE transactions (
     flags TEXT NOT NULL
 );
 CREATE UNIQUE INDEX transaction_starts ON transactions
-    (charger_id, connector_id, start_time_raw, meter_start_wh, id_tag);
+    (charger_id, connector_id, start_time_raw, meter_start_wh, tag_key);
 CREATE INDEX transactions_of_charger ON transactions (charger_id, started_at);
 CREATE INDEX transactions_in_time ON transactions (started_at);
 CREATE INDEX transactions_of_tag ON transactions (tag_key, started_at);

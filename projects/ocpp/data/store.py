@@ -280,15 +280,15 @@ class Store:
         meter_start_wh: int,
         start_time_raw: str,
     ) -> Transaction | None:
-        """Find the transaction that these very words began."""
+        """Find the transaction that these very words began, the tag in any spelling."""
         return self._first(
             "charger_id = ? AND connector_id = ? AND start_time_raw = ?"
-            " AND meter_start_wh = ? AND id_tag = ?",
+            " AND meter_start_wh = ? AND tag_key = ?",
             charger_id,
             codec.whole(connector_id),
             codec.clean(start_time_raw),
             codec.whole(meter_start_wh),
-            codec.clean(id_tag),
+            codec.tag_key(id_tag),
         )
 
     def open_transactions(self, id_tag: str | None, charger_id: str | None) -> list[Transaction]:

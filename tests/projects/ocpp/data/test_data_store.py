@@ -119,6 +119,21 @@ def test_the_same_start_is_never_stored_twice(site: Site) -> None:
     assert site.query("SELECT count(*) AS n FROM transactions") == [{"n": 1}]
 
 
+def test_a_start_repeated_in_another_spelling_of_its_tag_is_the_same_start(
+    site: Site, later: Any
+) -> None:
+    started = site.start(id_tag="Straße")
+    again = msgspec.structs.replace(started, transaction_id=99, id_tag="STRASSE")
+    later()
+    words = {
+        name: getattr(again, name)
+        for name in ("charger_id", "connector_id", "id_tag", "meter_start_wh", "start_time_raw")
+    }
+    assert site.ask("ocpp_recall_start", **words) == started
+    outcome = site.settle("ocpp_transaction_started", transaction=again)
+    assert isinstance(outcome[0], sqlite3.IntegrityError)
+
+
 def test_open_transactions_are_found_by_tag_in_any_spelling(site: Site, later: Any) -> None:
     one = site.start("CP1", id_tag="Straße")
     two = site.start("CP2", id_tag="STRASSE")
