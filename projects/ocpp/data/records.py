@@ -12,7 +12,7 @@ import os
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -23,12 +23,15 @@ from gway.errors import GwayError
 from gway.projects.ocpp.data.codec import iso, micros
 from gway.projects.ocpp.data.samples import Taken, in_kilo, unique
 from gway.projects.sql.database import Database, Row, rows
+from gway.projects.sql.writer import StorageError
 
 log = logging.getLogger("ocpp.data")
 
 CATCH_UP = 1_000  # of the latest transactions, records that a kill left unwritten are made up
 AT_ONCE = 50
 CLOSE_TIMEOUT_S = 5.0
+RETRY_S = 5.0  # after a failure; each one in a row doubles it, up to the longest
+LONGEST_RETRY_S = 600.0
 
 SELECT_READINGS = "SELECT at, origin, raw FROM readings WHERE transaction_id = ? ORDER BY sequence"
 
@@ -41,7 +44,10 @@ class Records:
         self.base = base
         self.written = 0
         self._wanted: deque[int] = deque()
+        self._failed: set[int] = set()
         self._busy = False
+        self._retry_s = RETRY_S
+        self._retry: Any = None  # the timer of the next try, when the last one failed
 
     def request(self, *transaction_ids: int) -> None:
         """Have records written soon; without a hub they are written now."""
@@ -49,21 +55,28 @@ class Records:
         if self._busy or not self._wanted:
             return
         self._busy = True
-        if self._database.hub is None:
-            self._write_wanted()
-        else:
-            import gevent
-
-            gevent.spawn(self._write_wanted)
+        self._run(self._write_wanted)
 
     def catch_up(self) -> None:
         """Write what is missing among the latest transactions."""
+        self._run(self._catch_up)
+
+    def _run(self, function: Callable[[], None]) -> None:
         if self._database.hub is None:
-            self.request(*self.missing(CATCH_UP))
+            function()
         else:
             import gevent
 
-            gevent.spawn(lambda: self.request(*self.missing(CATCH_UP)))
+            gevent.spawn(function)
+
+    def _catch_up(self) -> None:
+        try:
+            found = self.missing(CATCH_UP)
+        except (OSError, sqlite3.Error, GwayError) as error:
+            log.error("which records are missing could not be found out: %s", error)
+            self._later(self.catch_up)
+        else:
+            self.request(*found)
 
     def missing(self, latest: int | None = None) -> list[int]:
         """List closed transactions that have no record.
@@ -101,29 +114,64 @@ class Records:
         return path
 
     def close(self) -> None:
-        """Wait until what was requested is written."""
+        """Wait until what was requested is written; what failed is made up at the next start."""
         if self._database.hub is None:
             return
         import gevent
 
+        if self._retry is not None:
+            self._retry.kill()
         until = time.monotonic() + CLOSE_TIMEOUT_S
         while self._busy and time.monotonic() < until:
             gevent.sleep(0.01)
 
     def _write_wanted(self) -> None:
+        failed: set[int] = set()
         try:
             while self._wanted:
                 some = [self._wanted.popleft() for _ in range(min(len(self._wanted), AT_ONCE))]
-                self._database.read(partial(self._write_some, some))
+                try:
+                    failed |= self._database.read(partial(self._write_some, some))
+                except (StorageError, sqlite3.Error) as error:
+                    log.error("%d records were not written: %s", len(some), error)
+                    failed |= {*some, *self._wanted}
+                    self._wanted.clear()
         finally:
             self._busy = False
+        self._failed |= failed
+        if failed:
+            self._later(self._write_failed)
+        elif not self._failed:
+            self._retry_s = RETRY_S
 
-    def _write_some(self, transaction_ids: list[int], connection: sqlite3.Connection) -> None:
+    def _write_failed(self) -> None:
+        failed, self._failed = self._failed, set()
+        self.request(*sorted(failed))
+
+    def _later(self, function: Callable[[], None]) -> None:
+        """Try again after a while; without a hub, the next start makes up for it."""
+        if self._database.hub is None or self._retry is not None:
+            return
+        import gevent
+
+        self._retry = gevent.spawn_later(self._retry_s, self._again, function)
+        self._retry_s = min(2 * self._retry_s, LONGEST_RETRY_S)
+
+    def _again(self, function: Callable[[], None]) -> None:
+        self._retry = None
+        function()
+
+    def _write_some(self, transaction_ids: list[int], connection: sqlite3.Connection) -> set[int]:
+        """Write some records; gives those that may be written later."""
+        failed = set()
         for each in transaction_ids:
             try:
                 self._write(each, connection)
             except (OSError, sqlite3.Error, GwayError) as error:
                 log.error("the record of transaction %d was not written: %s", each, error)
+                if not isinstance(error, GwayError):
+                    failed.add(each)
+        return failed
 
     def _write(self, transaction_id: int, connection: sqlite3.Connection) -> int:
         """Write one record from the database; 0 when there is nothing to record."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import sqlite3
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import gevent
+import gevent.event
 import msgspec
 import pytest
 from hypothesis import given
@@ -17,6 +21,7 @@ from gway.errors import GwayError
 from gway.projects.ocpp.data.records import Records, write_whole
 from gway.projects.ocpp.data.samples import samples_of, unique
 from gway.projects.sql.database import Database
+from gway.projects.sql.writer import StorageError
 from gway.resolver import Gateway
 
 from .conftest import START, Site, iso, meter_value
@@ -193,6 +198,94 @@ def test_in_a_process_that_serves_records_are_written_beside_the_hub(tmp_path: P
     records.close()
     assert len(threads) == 3
     assert gevent.getcurrent() not in threads
+    database.close()
+
+
+def told(records: Records) -> list[int]:
+    """Give a list that fills with the transactions whose records are written."""
+    written: list[int] = []
+    records._write = lambda each, connection: written.append(each) or 1  # type: ignore[assignment, func-returns-value]
+    return written
+
+
+def until(condition: Callable[[], object]) -> None:
+    with gevent.Timeout(5):
+        while not condition():
+            gevent.sleep(0)
+
+
+@pytest.mark.parametrize(
+    "error", [StorageError("the disk is away"), sqlite3.OperationalError("disk I/O error")]
+)
+def test_records_whose_reading_fails_are_tried_again_until_they_are_written(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+) -> None:
+    monkeypatch.setattr("gway.projects.ocpp.data.records.RETRY_S", 0.001)
+    database = Database(tmp_path / "x.sqlite", hub=gevent.get_hub())
+    records = Records(database, tmp_path / "records")
+    written, read, tries = told(records), database.read, itertools.count(1)
+
+    def fail_twice(function: Callable[[sqlite3.Connection], Any]) -> Any:
+        if next(tries) <= 2:
+            raise error
+        return read(function)
+
+    monkeypatch.setattr(database, "read", fail_twice)
+    records.request(1, 2, 3)
+    until(lambda: len(written) == 3)
+    assert sorted(written) == [1, 2, 3]
+    assert caplog.text.count(f"3 records were not written: {error}") == 2
+    records.close()
+    database.close()
+
+
+def test_a_record_that_the_disk_refuses_is_tried_again_and_holds_up_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Database(tmp_path / "x.sqlite", hub=gevent.get_hub())
+    records = Records(database, tmp_path / "records")
+    written = told(records)
+    write = records._write
+
+    def refuse_one(each: int, connection: sqlite3.Connection) -> int:
+        if each == 1 and not free.is_set():
+            raise OSError("disk full")
+        return write(each, connection)
+
+    free = gevent.event.Event()
+    monkeypatch.setattr(records, "_write", refuse_one)
+    monkeypatch.setattr(records, "_retry_s", 0.001)
+    records.request(1, 2)
+    until(lambda: written == [2])
+    records.request(3)
+    until(lambda: 3 in written)
+    free.set()
+    until(lambda: sorted(written) == [1, 2, 3])
+    records.close()
+    database.close()
+
+
+def test_what_is_missing_is_looked_for_again_when_that_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Database(tmp_path / "x.sqlite", hub=gevent.get_hub())
+    records = Records(database, tmp_path / "records")
+    written, answers = told(records), iter([StorageError("the disk is away"), [7]])
+
+    def missing(latest: int) -> list[int]:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(records, "missing", missing)
+    monkeypatch.setattr(records, "_retry_s", 0.001)
+    records.catch_up()
+    until(lambda: written == [7])
+    records.close()
     database.close()
 
 
