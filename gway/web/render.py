@@ -8,6 +8,7 @@ from contextvars import copy_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gway.native import in_thread
 from gway.web import formats
 from gway.web.assets import FRAMEWORK_STATIC
 from gway.web.helpers import Helpers
@@ -134,4 +135,5 @@ def _run(work: Coroutine[Any, Any, Any]) -> Any:
 
     from gevent import get_hub
 
-    return get_hub().threadpool.apply(copy_context().run, (asyncio.run, work))
+    context = copy_context()
+    return in_thread(get_hub(), lambda: context.run(asyncio.run, work))

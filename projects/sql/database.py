@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gway.errors import GwayError
+from gway.native import in_thread
 from gway.projects.sql import migrations
 from gway.projects.sql.writer import (
     Committer,
@@ -308,8 +309,7 @@ class Database:
 
         if gevent.getcurrent() is hub:
             return function()
-        result: T = hub.threadpool.apply(function)
-        return result
+        return in_thread(hub, function)
 
     def _event(self) -> Any:
         """Give something to wait on: for a greenlet of the hub, or for another thread."""

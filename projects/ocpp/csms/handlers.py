@@ -217,7 +217,8 @@ class Handlers:
         flags: tuple[str, ...],
     ) -> Outcome:
         """Keep meter values, with their transaction if they have one."""
-        words = meter_words(meter, raw, flags, at)
+        aside = self.central.runtime.aside
+        words = aside(len(raw), meter_words, meter, raw, flags, at)
         charger.hear_clock(words.time, at)
         metered = self.central.ledger(charger).meter(words, at)
         if metered.orphan:
@@ -233,7 +234,8 @@ class Handlers:
         flags: tuple[str, ...],
     ) -> Outcome:
         """End a transaction; the first stop wins and every stop is answered (SPEC 4.10)."""
-        words = stop_words(stop, raw, flags, at)
+        aside = self.central.runtime.aside
+        words = aside(len(raw), stop_words, stop, raw, flags, at)
         charger.hear_clock(words.time, at)
         answer = _STOPPED
         if words.id_tag is not None:

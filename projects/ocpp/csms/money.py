@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gway.errors import DecisionFailed
+from gway.projects.ocpp.csms.runtime import LARGE, LARGE_COUNTS
 from gway.projects.ocpp.messages.shapes import Payload
 from gway.projects.ocpp.receipts import Receipt
 
@@ -133,8 +134,15 @@ class Settlement:
 
     def run(self) -> None:
         """Store and answer; runs in a worker."""
-        self._session.charger.settling += 1
+        session = self._session
+        session.charger.settling += 1
+        if len(self._raw) >= LARGE:
+            session.waiting += LARGE_COUNTS  # it is in memory until it is on disk
         self._attempt()
+
+    def _let_go(self) -> None:
+        if len(self._raw) >= LARGE:
+            self._session.done_with(LARGE_COUNTS)
 
     def _attempt(self) -> None:
         outcome = self._outcome
@@ -199,6 +207,7 @@ class Settlement:
         charger.settling -= 1
         charger.ledger = None  # what the store has is the truth; it is read again
         session.connection.close(INTERNAL_ERROR_CLOSE, "not stored, please repeat")
+        self._let_go()
         central.release(charger)
 
     def _wait(self) -> None:
@@ -214,6 +223,7 @@ class Settlement:
     def _answer(self) -> None:
         if self._outcome is not None:
             self._session.reply(self._message_id, self._outcome.answer)
+        self._let_go()
 
     def _leave(self) -> None:
         charger = self._session.charger

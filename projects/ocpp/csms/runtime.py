@@ -10,14 +10,20 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from time import monotonic, perf_counter
 from typing import Any, Generic, Protocol, TypeVar
+
+from gway.native import in_thread
 
 log = logging.getLogger("ocpp.csms")
 
 TURN_S = 0.004  # after this long the loop reads and writes before work goes on
 IDLE_WORKERS = 8
+LARGE = 65_536  # bytes; to read more can take longer than a turn
+LARGE_COUNTS = 65  # messages that a large one counts as: of those, one at a time is enough
 
+R = TypeVar("R")
 T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)
 
@@ -47,6 +53,14 @@ class Runtime(Protocol[T_contra]):
 
     def later(self, delay_s: float, call: Callable[[], None]) -> Timer:
         """Run a call that may block, after a time."""
+
+    def aside(self, size: int, call: Callable[..., R], *args: Any) -> R:
+        """Read a message here, or beside the loop when it is large; only in a worker.
+
+        Its charger waits meanwhile and no other does, so its messages keep their order.
+
+        :param size: bytes that are to be read
+        """
 
     def breathe(self) -> None:
         """Let others have their turn, in the midst of work that takes long."""
@@ -133,6 +147,10 @@ class GeventRuntime(Generic[T]):
         import gevent
 
         gevent.sleep(0)
+
+    def aside(self, size: int, call: Callable[..., R], *args: Any) -> R:
+        """Read a large message in a native thread, while other greenlets go on."""
+        return call(*args) if size < LARGE else in_thread(self._hub, partial(call, *args))
 
     def flag(self) -> Flag:
         """Make an event."""

@@ -12,6 +12,7 @@ from msgspec.json import encode
 from gway.projects.ocpp.csms.charger import PENDING, REJECTED, Charger
 from gway.projects.ocpp.csms.effects import Event
 from gway.projects.ocpp.csms.money import Settlement
+from gway.projects.ocpp.csms.runtime import LARGE, LARGE_COUNTS
 from gway.projects.ocpp.facts import Direction, Frame, Link
 from gway.projects.ocpp.messages.catalogue import MONEY_ACTIONS, SERVED
 from gway.projects.ocpp.messages.codec import (
@@ -42,8 +43,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("ocpp.csms")
 
 REMEMBERED = 8  # answers kept for a call that is sent again
-PAUSE_AT = 64  # messages waiting; a charger has one CALL under way (SPEC-J 4.1.1)
+PAUSE_AT = LARGE_COUNTS - 1  # messages waiting; a charger has one CALL under way (SPEC-J 4.1.1)
 RESUME_AT = 8
+LONGEST_REMEMBERED = 255  # a message id that is kept for repetitions
+LONGEST_ACTION = 40
 
 
 class Session:
@@ -85,7 +88,7 @@ class Session:
 
     def on_text(self, data: str | bytes) -> None:
         """Queue a message; a charger that sends faster than it is served has to wait."""
-        self.waiting += 1
+        self.waiting += 1 if len(data) < LARGE else LARGE_COUNTS
         if self.waiting > PAUSE_AT and not self.paused:
             self.paused = True
             self.connection.pause()
@@ -105,15 +108,28 @@ class Session:
         if data is None:
             self.central.left(self)
             return
-        self.waiting -= 1
+        if len(data) < LARGE:
+            self.done_with(1)
+            self._take(data)
+            return
+        try:
+            self._take(data)
+        finally:
+            self.done_with(LARGE_COUNTS)
+
+    def done_with(self, messages: int) -> None:
+        """Let the charger go on sending when little of what it sent is left."""
+        self.waiting -= messages
         if self.paused and self.waiting <= RESUME_AT:
             self.paused = False
             self.connection.resume()
+
+    def _take(self, data: bytes) -> None:
         at = self.central.now()
         charger = self.charger
         charger.last_at = at
         self.central.counters.received += 1
-        frame = parse_frame(data)
+        frame = self.central.runtime.aside(len(data), parse_frame, data)
         self._note("in", data, at, frame)
         if type(frame) is Call:
             self._serve(frame, data, at)
@@ -132,14 +148,15 @@ class Session:
         if known is not None:
             self._repeated(call, known, digest)
             return
-        answers[call.message_id] = (digest, None)
-        if len(answers) > REMEMBERED:
-            del answers[next(iter(answers))]
         charger = self.charger
         action = call.action
-        charger.last_action = action
+        charger.last_action = action[:LONGEST_ACTION]
         if len(call.message_id) > MAX_ID:
             self.central.counters.long_ids += 1
+        if len(call.message_id) <= LONGEST_REMEMBERED:
+            answers[call.message_id] = (digest, None)
+            if len(answers) > REMEMBERED:
+                del answers[next(iter(answers))]
         if charger.registration in (PENDING, REJECTED) and action != "BootNotification":
             why = f"this charger is {charger.registration.lower()}, not accepted"
             self.refuse(call.message_id, SECURITY, why)  # ERR-J 3.8
@@ -156,11 +173,13 @@ class Session:
         charger = self.charger
         action = call.action
         charger.spoke = True
+        raw = call.payload
+        aside = self.central.runtime.aside
         if action in MONEY_ACTIONS:
-            payload, flags = salvage(action, call.payload)
+            payload, flags = aside(len(raw), salvage, action, raw)
             Settlement(self, call, payload, flags, at).run()
         else:
-            payload = decode_request(action, call.payload, SERVED)
+            payload = aside(len(raw), decode_request, action, raw, SERVED)
             self.reply(call.message_id, self.central.handlers.plain[action](charger, payload, at))
         if charger.expecting is not None:
             connector_id = getattr(payload, "connector_id", None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from functools import cache
+from itertools import islice
 from typing import NamedTuple, cast
 
 import msgspec
@@ -20,6 +21,9 @@ from gway.projects.ocpp.messages.shapes import Payload
 from gway.projects.ocpp.messages.times import parse_time
 
 MAX_DIGITS = 400
+# No charger is that odd; whoever is must not cost us seconds.
+MAX_ODD_ITEMS = 20_000  # of all lists of a payload together
+MAX_UNKNOWN = 50  # unknown properties noted of one object
 
 
 class Fault(NamedTuple):
@@ -77,6 +81,7 @@ def json_type(value: object) -> str:
 class _Examiner:
     def __init__(self) -> None:
         self.faults: list[Fault] = []
+        self._odd_left = MAX_ODD_ITEMS
 
     def note(self, code: str, rule: str, path: str, text: str) -> None:
         self.faults.append(Fault(code, rule, path, f"{path or 'payload'}: {text}"))
@@ -92,10 +97,10 @@ class _Examiner:
                 self.note(FORMATION, "object", "", f"expected object, got {json_type(value)}")
             return self.stand_in(info)
         known = {field.encode_name for field in info.fields}
-        for name in value:
-            if name not in known:
-                text = f"no such property in {info.cls.__name__}"
-                self.note(FORMATION, "unknown", _join(path, shorten(name)[1:-1]), text)
+        unknown = (name for name in value if name not in known)
+        for name in islice(unknown, MAX_UNKNOWN):
+            text = f"no such property in {info.cls.__name__}"
+            self.note(FORMATION, "unknown", _join(path, shorten(name)[1:-1]), text)
         fields = {f.name: self.field(value, f, path) for f in info.fields}
         return _build(info, fields)
 
@@ -152,17 +157,25 @@ class _Examiner:
             self.note(OCCURRENCE, "items", path, f"at least {info.min_length} item(s) required")
         items: list[object] = []
         for index, item in enumerate(value):
-            here = f"{path}[{index}]"
-            if isinstance(wanted, inspect.StructType):
-                if not isinstance(item, dict):
-                    self.wrong_type(item, "object", here)
-                    continue
-                sound = _convert_sound(item, cast("type[Payload]", wanted.cls))
-                if sound is not None:
-                    items.append(sound)
-                    continue
-            items.append(self.value(item, wanted, here))
+            if self._odd_left <= 0:
+                self.note(PROPERTY, "odd-items", path, f"left out from item {index} on")
+                break
+            faults = len(self.faults)
+            self.item(item, wanted, f"{path}[{index}]", items)
+            self._odd_left -= len(self.faults) > faults
         return items
+
+    def item(self, item: object, wanted: inspect.Type, path: str, items: list[object]) -> None:
+        """Add what can be read of an item to the others."""
+        if isinstance(wanted, inspect.StructType):
+            if not isinstance(item, dict):
+                self.wrong_type(item, "object", path)
+                return
+            sound = _convert_sound(item, cast("type[Payload]", wanted.cls))
+            if sound is not None:
+                items.append(sound)
+                return
+        items.append(self.value(item, wanted, path))
 
     def string(
         self, value: object, info: inspect.StrType, extra: dict[str, object], path: str

@@ -68,6 +68,10 @@ Message = Call | CallResult | CallError | Junk
 _decode: Callable[[bytes | str], Call | CallResult | CallError] = msgspec.json.Decoder(
     Call | CallResult | CallError
 ).decode
+_ESCAPE = re.compile(
+    r"\\(?:u[dD][89abAB][\da-fA-F]{2}\\u[dD][c-fC-F][\da-fA-F]{2}|(u[dD][89a-fA-F])[\da-fA-F]{2}|.)",
+    re.DOTALL,
+)
 _HEAD = re.compile(r'\s*\[\s*([234])\s*,\s*"((?:[^"\\\x00-\x1f]|\\["\\/bfnrt]){1,255})"\s*[,\]]')
 
 
@@ -80,6 +84,10 @@ def parse_frame(data: bytes | str) -> Message:
         frame = _decode(data)
     except DECODE_ERRORS:
         return _parse_odd(data)
+    return _named(frame)
+
+
+def _named(frame: Call | CallResult | CallError) -> Message:
     if not frame.message_id:
         return Junk(None, FORMATION, "the message id is empty")
     if type(frame) is CallError:
@@ -136,7 +144,15 @@ def _parse_array(frame: list[object], text: str) -> Message:
         return _junk(kind, message_id, f"{len(frame)} elements, {wanted} expected")
     if kind == 2 and not isinstance(frame[2], str):
         return _junk(kind, message_id, f"the action is of type {json_type(frame[2])}")
-    return _junk(kind, message_id, "not readable as JSON text")
+    try:
+        return _named(_decode(_ESCAPE.sub(_mend, text)))
+    except DECODE_ERRORS:
+        return _junk(kind, message_id, "not readable as JSON text")
+
+
+def _mend(escape: re.Match[str]) -> str:
+    """Replace half of a surrogate pair: no character, but no reason to lose a transaction."""
+    return "\\ufffd" if escape[1] else escape[0]
 
 
 def _lenient_error(message_id: str, rest: list[object]) -> CallError:

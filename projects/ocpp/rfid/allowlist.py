@@ -19,7 +19,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from gway.native import is_patched, original
+from gway.native import in_thread, is_patched, original
 from gway.projects import cdv
 from gway.projects.ocpp.messages.times import parse_time
 from gway.projects.ocpp.rfid.tags import Tag, tag_key
@@ -152,8 +152,7 @@ def _off_hub(function: Callable[[], T]) -> T:
     hub = gevent.get_hub()
     if gevent.getcurrent() is hub:
         return function()
-    result: T = hub.threadpool.apply(function)
-    return result
+    return in_thread(hub, function)
 
 
 def read_list(path: Path, breathe: Callable[[], None] | None = None) -> dict[str, Tag]:

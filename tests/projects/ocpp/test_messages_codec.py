@@ -14,12 +14,14 @@ from gway.projects.ocpp.messages.catalogue import (
     SERVED,
 )
 from gway.projects.ocpp.messages.codec import (
+    REQUESTS,
     decode_request,
     decode_response,
     encode_call,
     encode_result,
     salvage,
 )
+from gway.projects.ocpp.messages.examine import MAX_ODD_ITEMS, MAX_UNKNOWN
 from gway.projects.ocpp.messages.faults import Violation
 from gway.projects.ocpp.messages.payloads_central import Reset, ResetConf
 from gway.projects.ocpp.messages.payloads_charger import (
@@ -266,6 +268,23 @@ def test_of_very_many_flags_the_first_are_kept() -> None:
     _, flags = salvage("StartTransaction", start(**{f"extra{n}": n for n in range(1000)}))
     assert len(flags) == 21
     assert (flags[0], flags[-1]) == ("unknown:extra0", "more")
+
+
+@pytest.mark.parametrize(
+    "item", ["1", "{}", '{"timestamp":5,"sampledValue":[1,{},{"value":2}]}'], ids=len
+)
+def test_a_message_of_odd_items_is_looked_at_so_far_and_no_further(item: str) -> None:
+    many = f'{{"connectorId":1,"meterValue":[{",".join([item] * (MAX_ODD_ITEMS + 50))}]}}'
+    payload, faults = REQUESTS["MeterValues"].read(many)
+    assert isinstance(payload, MeterValues)
+    assert len(payload.meter_value) <= MAX_ODD_ITEMS
+    assert len(faults) < 3 * MAX_ODD_ITEMS
+    assert (faults[-1].rule, faults[-1].path) == ("odd-items", "meterValue")
+
+
+def test_only_so_many_unknown_properties_are_told() -> None:
+    with pytest.raises(Violation, match=rf"k0: .*\(and {MAX_UNKNOWN - 1} more\)"):
+        decode_request("Heartbeat", json.dumps({f"k{number}": 1 for number in range(5_000)}))
 
 
 def test_only_money_messages_are_saved() -> None:

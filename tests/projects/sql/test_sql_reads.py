@@ -31,6 +31,17 @@ def test_long_reads_leave_the_hub(served: Database) -> None:
     assert served.peek(lambda connection: ident()) == ident()
 
 
+def test_what_a_long_read_raises_is_raised_here_and_not_printed(
+    served: Database, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(connection: sqlite3.Connection) -> None:
+        raise UsageError("there is no such charger")
+
+    with pytest.raises(UsageError, match="no such charger"):
+        served.read(refuse)
+    assert capfd.readouterr().err == ""
+
+
 def test_a_read_sees_one_state_throughout(path: Path) -> None:
     database = Database(path)
     database.migrate("test", [ITEMS])

@@ -86,6 +86,9 @@ class ManualRuntime:
     def breathe(self) -> None:
         self.breaths += 1
 
+    def aside(self, size: int, call: Callable[..., Any], *args: Any) -> Any:
+        return call(*args)
+
     def flag(self) -> ManualFlag:
         return ManualFlag(self)
 

@@ -276,3 +276,41 @@ def test_frames_are_told_to_those_who_log_them(site, line):
     line.say("[]")
     assert sink.frames[:2] == [("in", "call", "Heartbeat"), ("out", "result", "")]
     assert sink.frames[2][:2] == ("in", "junk")
+
+
+# --- what large messages and ids may cost ---
+
+
+def large(line):
+    samples = [{"timestamp": line.time(), "sampledValue": [{"value": "5"}]}] * 2_000
+    return line.frame("MeterValues", {"connectorId": 1, "meterValue": samples}, "1")
+
+
+def test_a_charger_with_a_large_message_under_way_is_read_no_further(site, line):
+    site.store.slow = True
+    assert line.say(large(line)) == []
+    assert line.paused
+    site.store.waiting.pop()(None)
+    assert not line.paused
+    assert line.sent[-1] == [3, "1", {}]
+
+
+def test_a_charger_is_read_again_when_its_large_message_could_not_be_stored(site, line):
+    site.store.broken = OSError("disk full")
+    line.say(large(line))
+    assert line.paused
+    site.runtime.advance(10)
+    assert line.closed[0] == 1011
+    assert not line.paused
+
+
+def test_a_message_id_of_any_length_is_answered_but_not_remembered(site, line):
+    long_id = "x" * 100_000
+    assert line.call("Heartbeat", message_id=long_id).keys() == {"currentTime"}
+    assert long_id not in site.central.chargers["CPX"].session.answers
+    assert "idTagInfo" in line.call("Authorize", {"idTag": "ADA"}, message_id=long_id)
+
+
+def test_an_action_of_any_length_is_answered_but_not_remembered(site, line):
+    assert line.call("z" * 100_000)[0] == "NotImplemented"
+    assert len(site.central.chargers["CPX"].last_action) < 100

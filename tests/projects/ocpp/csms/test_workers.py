@@ -3,8 +3,9 @@
 import gevent
 import pytest
 from gevent.event import Event
+from gevent.monkey import get_original
 
-from gway.projects.ocpp.csms.runtime import IDLE_WORKERS, GeventRuntime
+from gway.projects.ocpp.csms.runtime import IDLE_WORKERS, LARGE, GeventRuntime
 
 DEADLINE_S = 5
 
@@ -92,3 +93,24 @@ def test_a_timer_calls_later_and_not_when_it_was_stopped(runtime):
     runtime.later(0.002, fired.set)
     assert fired.wait(DEADLINE_S)
     assert calls == []
+
+
+def test_what_is_large_is_read_in_another_thread_while_the_loop_goes_on(recorder, runtime):
+    ident = get_original("_thread", "get_ident")
+    here = ident()
+    assert runtime.aside(LARGE - 1, ident) == here
+    assert runtime.aside(LARGE, ident) != here
+    gate = get_original("_thread", "allocate_lock")()
+    gate.acquire()
+    gevent.spawn(gate.release)  # would never run if the loop stood still
+    assert runtime.aside(LARGE, gate.acquire, True, DEADLINE_S)
+
+
+def test_what_reading_aside_raises_is_raised_here_and_not_printed(runtime, capfd):
+    with pytest.raises(ValueError, match="not a number"):
+        runtime.aside(LARGE, _refuse, "not a number")
+    assert capfd.readouterr().err == ""
+
+
+def _refuse(why):
+    raise ValueError(why)
