@@ -330,7 +330,11 @@ class _ClosedLoop(_Run):
         return load
 
     def exchange(self, seconds: float) -> float:
-        """Answer every answer with the next message; one long function for speed."""
+        """Answer every answer with the next message; one long function for speed.
+
+        It ends after whole rounds of the fleet: a server may answer all chargers in
+        one burst every second or two, and half such a period tells nothing.
+        """
         fleet, buffer, latencies = self.fleet, self.fleet._buffer, self.latencies
         poll, index_of, partial = fleet._epoll.poll, fleet._index_of, fleet._partial
         sent_at, said, step = self.sent_at, self.said, self.script.step
@@ -340,7 +344,11 @@ class _ClosedLoop(_Run):
         clock = time.perf_counter_ns
         began = now = clock()
         end = began + int(seconds * 1e9)
-        while now < end:
+        give_up = end + int(SETTLE_S * 1e9)
+        goal = 0
+        while now < end or len(latencies) < goal:
+            if now > give_up:
+                raise LoadError(f"{goal - len(latencies)} messages were never answered")
             for fd, _ in poll(0.2):
                 index = index_of[fd]
                 count = receive[index](buffer)
@@ -366,6 +374,8 @@ class _ClosedLoop(_Run):
                 if send[index](frame) != len(frame):
                     raise LoadError(f"charger {index} cannot send a whole frame")
             now = clock()
+            if now >= end and not goal:
+                goal = max(1, -(-len(latencies) // fleet.size)) * fleet.size
         return (now - began) / 1e9
 
     def unusual(self, index: int, count: int) -> bool:

@@ -223,6 +223,7 @@ def start_up(bench: Bench) -> None:
         raise FileNotFoundError("the command gway is not installed beside this interpreter")
     bare, shown, verb = "python -c pass", "gway --help", "gway ocpp.data.view_charger_summary"
     commands = {
+        "python -S -c pass": [sys.executable, "-S", "-c", "pass"],
         bare: [sys.executable, "-c", "pass"],
         shown: [gway, "--help"],
         verb: [gway, "ocpp.data.view_charger_summary"],
