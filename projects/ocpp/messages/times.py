@@ -73,9 +73,8 @@ def format_time(time: datetime) -> str:
 
     :param time: an aware time; a naive one is refused with ValueError
     """
-    if time.tzinfo is None:
-        raise ValueError(f"a time without zone cannot be sent: {time!r}")
-    time = time.astimezone(UTC)
-    millis = time.microsecond // 1000
-    text = time.replace(microsecond=0, tzinfo=None).isoformat()
-    return f"{text}.{millis:03d}Z" if millis else f"{text}Z"
+    if time.tzinfo is not UTC:
+        if time.tzinfo is None:
+            raise ValueError(f"a time without zone cannot be sent: {time!r}")
+        time = time.astimezone(UTC)
+    return time.isoformat("T", "milliseconds")[:-6].removesuffix(".000") + "Z"
