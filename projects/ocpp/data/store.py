@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from gway.projects.ocpp.data import codec, queries, schema
+from gway.projects.ocpp.data.closings import Closings
 from gway.projects.ocpp.data.ids import TransactionIds
 from gway.projects.ocpp.data.notes import Notes
 from gway.projects.ocpp.data.records import Records
@@ -38,7 +39,6 @@ TICK_S = 1.0
 INSERT_ORPHAN = (
     "INSERT INTO orphans (charger_id, action, reason, payload, at) VALUES (?, ?, ?, ?, ?)"
 )
-INSERT_CLOSING = "INSERT INTO closings (transaction_id, charger_id, why, at) VALUES (?, ?, ?, ?)"
 INSERT_ERROR = (
     "INSERT INTO errors (charger_id, connector_id, error_code, status, info, vendor_id,"
     " vendor_error_code, time, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -79,6 +79,7 @@ class Store:
         self.ids = TransactionIds(self.database)
         self.notes = Notes(self.database)
         self.records = Records(self.database, gateway.workspace.root / "work/ocpp/records")
+        self.closings = Closings(self.database, self.records.request)
         self._timer: Any = None
         if self.database.hub is not None:
             self._timer = self.database.hub.loop.timer(TICK_S, TICK_S)
@@ -89,15 +90,22 @@ class Store:
         if self._timer is not None:
             self._timer.stop()
             self._timer.close()
+        self.closings.store_due(all_of_them=True)
         self.notes.store_due(all_of_them=True)
         self.database.flush()
+        if self.closings:
+            log.error("%d closings are lost: the disk does not take them", len(self.closings))
         self.records.close()
 
     def _tick(self) -> None:
         try:
-            self.notes.store_due()
+            self._store_due()
         except Exception:  # a loop callback must not raise
-            log.exception("notes of chargers could not be stored")
+            log.exception("what is due could not be stored")
+
+    def _store_due(self) -> None:
+        self.closings.store_due()
+        self.notes.store_due()
 
     # --- money: durable before the charger is answered ------------------------
 
@@ -122,7 +130,7 @@ class Store:
         """Keep the end of a transaction, and write its record after the commit."""
         with receipt.required():
             unit = self._unit(receipt)
-            _bring_up_to_date(unit, transaction)
+            self._bring_up_to_date(unit, transaction)
             if reading is not None:
                 unit.execute(codec.INSERT_READING, codec.reading_params(reading, transaction))
             self._record_after(unit, transaction)
@@ -131,7 +139,7 @@ class Store:
         """Keep a correction, and write the record again if there is one."""
         with receipt.required():
             unit = self._unit(receipt)
-            _bring_up_to_date(unit, transaction)
+            self._bring_up_to_date(unit, transaction)
             if transaction.state != "open":
                 self._record_after(unit, transaction)
 
@@ -141,18 +149,16 @@ class Store:
             self._unit(receipt).execute(INSERT_ORPHAN, codec.orphan_params(orphan))
 
     def transaction_closed(self, transaction: Transaction, why: str, at: datetime) -> None:
-        """Keep that we closed a transaction, with the reason."""
-        unit = self.database.unit()
-        _bring_up_to_date(unit, transaction)
-        unit.execute(
-            INSERT_CLOSING,
-            (transaction.transaction_id, transaction.charger_id, why, codec.micros(at)),
-        )
-        self._record_after(unit, transaction)
-        unit.submit(_logged(f"closing transaction {transaction.transaction_id}"))
+        """Keep that we closed a transaction, with the reason; tried until it is stored."""
+        self.closings.keep(transaction, why, at)
 
     def _unit(self, receipt: Receipt) -> Unit:
         return cast("Unit", receipt.unit(self.database))
+
+    def _bring_up_to_date(self, unit: Unit, transaction: Transaction) -> None:
+        self.closings.overtake(transaction.transaction_id)
+        for sql, params in codec.store_transaction(transaction):
+            unit.execute(sql, params)
 
     def _record_after(self, unit: Unit, transaction: Transaction) -> None:
         transaction_id = transaction.transaction_id
@@ -200,13 +206,13 @@ class Store:
         """Note that a charger spoke."""
         self.notes.seen(charger_id, charger_time, at)
         if self._timer is None:
-            self.notes.store_due()
+            self._store_due()
 
     def connector_changed(self, charger_id: str, status: ConnectorStatus, at: datetime) -> None:
         """Note a connector's status."""
         self.notes.connector(charger_id, status, at)
         if self._timer is None:
-            self.notes.store_due()
+            self._store_due()
 
     def error_reported(self, report: ErrorReport) -> None:
         """Keep a fault."""
@@ -255,12 +261,12 @@ class Store:
         stored, connectors, open_rows = self.database.peek(
             lambda connection: queries.charger(connection, charger_id)
         )
-        return self.notes.recall(charger_id, stored, connectors, _transactions(open_rows))
+        return self.notes.recall(charger_id, stored, connectors, self._open(open_rows))
 
     def recall_chargers(self, limit: int) -> list[ChargerMemory]:
         """Tell what is known of all chargers, those heard of last first."""
         return [
-            self.notes.recall(stored["charger_id"], stored, connectors, _transactions(open_rows))
+            self.notes.recall(stored["charger_id"], stored, connectors, self._open(open_rows))
             for stored, connectors, open_rows in self.database.read(
                 lambda connection: queries.chargers(connection, limit)
             )
@@ -295,37 +301,24 @@ class Store:
         """List the open transactions of a tag, of a charger, of both, or all."""
         tag_key = None if id_tag is None else codec.tag_key(id_tag)
         return list(
-            _transactions(
+            self._open(
                 self.database.peek(
                     lambda connection: queries.open_transactions(connection, charger_id, tag_key)
                 )
             )
         )
 
+    def _open(self, found: Iterable[Row]) -> tuple[Transaction, ...]:
+        read = (self.closings.latest(codec.transaction_of(row)) for row in found)
+        return tuple(one for one in read if one.state == "open")
+
     def _first(self, where: str, *params: object) -> Transaction | None:
         found = self.database.peek(
             lambda connection: queries.transactions(connection, where + " LIMIT 1", params)
         )
-        return codec.transaction_of(found[0]) if found else None
-
-
-def _bring_up_to_date(unit: Unit, transaction: Transaction) -> None:
-    for sql, params in codec.store_transaction(transaction):
-        unit.execute(sql, params)
-
-
-def _transactions(rows: Iterable[Row]) -> tuple[Transaction, ...]:
-    return tuple(codec.transaction_of(row) for row in rows)
+        return self.closings.latest(codec.transaction_of(found[0])) if found else None
 
 
 def _report(error: BaseException | None) -> None:
     if error is not None:
         log.error("not stored: %s", error)
-
-
-def _logged(what: str) -> Any:
-    def done(error: BaseException | None) -> None:
-        if error is not None:
-            log.error("%s was not stored: %s", what, error)
-
-    return done
