@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from gway import access, gw
 from gway.projects.ocpp.csms import orders
-from gway.projects.ocpp.csms.orders import AvailabilityType, ResetType, Trigger
+from gway.projects.ocpp.csms.orders import Action, AvailabilityType, ResetType, Trigger
 from gway.projects.ocpp.csms.pages import PAGES, shown_commands
 from gway.projects.ocpp.csms.topics import topic_of
 from gway.web.page import Page
@@ -75,7 +75,7 @@ def view_post_change_configuration(charger_id: str, key: str, value: str = "") -
 
 
 @access(role="operator")
-def view_post_send(charger_id: str, action: str, payload: dict[str, Any]) -> Page:
+def view_post_send(charger_id: str, action: Action, payload: dict[str, Any]) -> Page:
     """Send any command of a central system."""
     return _pressed(charger_id, partial(orders.send, charger_id, action, payload))
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from gway.errors import UsageError, did_you_mean
 from gway.projects.ocpp.csms.charger import PENDING, REJECTED, Charger
 from gway.projects.ocpp.csms.effects import EFFECTS, Event, effect_of
 from gway.projects.ocpp.facts import Command, CommandState
@@ -52,7 +53,16 @@ class Commands:
     # --- asking ---
 
     def submit(self, charger_id: str, action: str, payload: Mapping[str, Any]) -> Command:
-        """Queue a command, or refuse it before anything is sent; see its state."""
+        """Queue a command, or refuse it before anything is sent; see its state.
+
+        An action that no central system sends is an error and no command.
+        """
+        if action not in CENTRAL_SYSTEM_ACTIONS:
+            hint = did_you_mean(action, set(CENTRAL_SYSTEM_ACTIONS))
+            raise UsageError(
+                f"{action!r} is no action that a central system sends",
+                hint or "see `gway ocpp.messages actions`",
+            )
         central = self._central
         command = Command(
             command_id=f"{self._prefix}-{next(self._numbers)}",
@@ -63,8 +73,6 @@ class Commands:
         )
         charger = central.chargers.get(charger_id)
         try:
-            if action not in CENTRAL_SYSTEM_ACTIONS:
-                raise _Refused(f"{action!r} is no action that a central system sends")
             text = encode_call(command.command_id, action, command.payload)
             check_ready(charger, action)
         except (Violation, _Refused, TypeError) as why:

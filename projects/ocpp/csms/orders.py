@@ -12,6 +12,34 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 ResetType = Literal["Soft", "Hard"]
+Action = Literal[
+    "CancelReservation",
+    "CertificateSigned",
+    "ChangeAvailability",
+    "ChangeConfiguration",
+    "ClearCache",
+    "ClearChargingProfile",
+    "DataTransfer",
+    "DeleteCertificate",
+    "ExtendedTriggerMessage",
+    "GetCompositeSchedule",
+    "GetConfiguration",
+    "GetDiagnostics",
+    "GetInstalledCertificateIds",
+    "GetLocalListVersion",
+    "GetLog",
+    "InstallCertificate",
+    "RemoteStartTransaction",
+    "RemoteStopTransaction",
+    "ReserveNow",
+    "Reset",
+    "SendLocalList",
+    "SetChargingProfile",
+    "SignedUpdateFirmware",
+    "TriggerMessage",
+    "UnlockConnector",
+    "UpdateFirmware",
+]
 AvailabilityType = Literal["Operative", "Inoperative"]
 Trigger = Literal[
     "BootNotification",
@@ -47,7 +75,7 @@ def _without_none(**values: Any) -> Row:
 @live
 def send(
     charger_id: str,
-    action: str,
+    action: Action,
     payload: dict[str, Any] | None = None,
     *,
     wait_s: float | None = None,
@@ -55,7 +83,7 @@ def send(
     """Send any command of a central system to a charger, and show its answer.
 
     :param charger_id: as in its address
-    :param action: such as Reset
+    :param action: one that a central system sends, such as Reset
     :param payload: JSON object, sent with its members in this order
     :param wait_s: how long to wait for the answer; the charger's time limit if not given
     """
@@ -65,7 +93,7 @@ def send(
 @access(role="operator", method="POST")
 def api_send(
     charger_id: str,
-    action: str,
+    action: Action,
     payload: dict[str, Any] | None = None,
     *,
     wait_s: float | None = None,
@@ -73,7 +101,7 @@ def api_send(
     """Send any command of a central system to a charger, and give its answer.
 
     :param charger_id: as in its address
-    :param action: such as Reset
+    :param action: one that a central system sends, such as Reset
     :param payload: JSON object, sent with its members in this order
     :param wait_s: how long to wait for the answer; the charger's time limit if not given
     """

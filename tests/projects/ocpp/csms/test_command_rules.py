@@ -2,6 +2,7 @@
 
 import pytest
 
+from gway.errors import UsageError
 from gway.projects.ocpp.csms.commands import QUEUE
 from gway.projects.ocpp.csms.effects import Event, effect_of
 from gway.projects.ocpp.facts import CommandState
@@ -68,8 +69,6 @@ def test_any_central_system_action_can_be_sent(site, line, action):
         ("CPX", "Reset", {"type": "Warm"}, "Warm"),
         ("CPX", "Reset", {}, "type"),
         ("CPX", "Reset", {"type": "Soft", "extra": 1}, "extra"),
-        ("CPX", "Dance", {}, "Dance"),
-        ("CPX", "Heartbeat", {}, "Heartbeat"),
         ("AWAY", "Reset", RESET, "not connected"),
     ],
 )
@@ -80,6 +79,15 @@ def test_what_cannot_be_sent_is_refused_with_the_reason(
     command = site.central.commands.submit(charger_id, action, payload)
     assert command.state is CommandState.REFUSED
     assert why in command.error
+    assert len(line.sent) == before
+
+
+@pytest.mark.parametrize(("action", "hint"), [("Rest", "Reset"), ("Heartbeat", "actions")])
+def test_an_action_that_no_central_system_sends_is_no_command(site, line, action, hint):
+    before = len(line.sent)
+    with pytest.raises(UsageError, match="no action") as caught:
+        site.central.commands.submit("CPX", action, {})
+    assert hint in caught.value.hint
     assert len(line.sent) == before
 
 

@@ -1,15 +1,17 @@
 """The verbs and API functions, in the process that serves."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from gway import resolver
 from gway.errors import GwayError
 from gway.marks import access_of
-from gway.projects.ocpp.csms import csms
+from gway.projects.ocpp.csms import csms, orders
 from gway.projects.ocpp.csms.central import CentralSystem
 from gway.projects.ocpp.csms.measures import Measures
+from gway.projects.ocpp.messages.catalogue import CENTRAL_SYSTEM_ACTIONS
 
 
 @pytest.fixture
@@ -92,6 +94,16 @@ def test_a_refusal_and_a_silence_are_results(serving, line):
     assert csms.send("CPX", "Reset", {"type": "Warm"})["state"] == "refused"
     assert csms.send("AWAY", "Reset", {"type": "Soft"})["error"] == "the charger is not connected"
     assert csms.reset("CPX")["state"] == "timed out"
+
+
+def test_send_takes_every_action_of_a_central_system():
+    assert set(get_args(orders.Action)) == CENTRAL_SYSTEM_ACTIONS
+
+
+def test_an_action_that_does_not_exist_is_a_mistake_in_the_command_line(run):
+    done = run("ocpp.csms", "send", "CPX", "Rest")
+    assert done.code == 2
+    assert "did you mean 'Reset'?" in done.stderr
 
 
 def test_looking_shows_chargers_commands_and_counters(serving, line):

@@ -389,9 +389,10 @@ def test_forms_answer_no_get(browser, line):
     [
         ({"action": "Reset", "payload": '{"type": '}, "payload"),
         ({"action": "Reset", "payload": "[]"}, "payload"),
+        ({"action": "Rest", "payload": "{}"}, "did you mean &#039;Reset&#039;?"),
     ],
 )
-def test_a_payload_that_is_no_object_is_told_where_it_was_typed(browser, line, form, why):
+def test_what_is_no_command_at_all_is_told_where_it_was_typed(browser, line, form, why):
     answer = browser.post("send", scripted=True, **form)
     assert answer.status == 400
     assert why in answer.words
@@ -403,7 +404,7 @@ def test_a_payload_that_is_no_object_is_told_where_it_was_typed(browser, line, f
     ("form", "why"),
     [
         ({"action": "Reset", "payload": '{"type": "Warm"}'}, "Warm"),
-        ({"action": "MakeTea", "payload": "{}"}, "no action that a central system sends"),
+        ({"action": "GetConfiguration", "payload": '{"keys": []}'}, "keys"),
     ],
 )
 def test_a_command_that_is_refused_says_why_and_is_not_followed(browser, line, form, why):
