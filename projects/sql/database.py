@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from gway.errors import GwayError
 from gway.native import in_thread
 from gway.projects.sql import migrations
+from gway.projects.sql.presence import Presence
 from gway.projects.sql.writer import (
     Committer,
     DirectWriter,
@@ -56,7 +57,8 @@ class Database:
         self._idle_on_hub: list[sqlite3.Connection] = []
         self._home = _native_ident() if hub is not None else 0
         prepare_file(path, thorough=hub is not None)
-        self._committer = Committer(str(path), self._connect_writer)
+        self._presence = Presence(path)
+        self._committer = Committer(str(path), self._connect_writer, self._presence.check)
         self._writer: Writer | None = None
         self._closed = False
 
@@ -238,6 +240,8 @@ class Database:
         return connection
 
     def _connect_writer(self) -> sqlite3.Connection:
+        self._presence.forget_log()
+        self._presence.check()
         connection = self._connect(self._lock_timeout_s)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")

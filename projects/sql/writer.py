@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from gway.errors import GwayError
+from gway.projects.sql.presence import FileMoved
 
 Done = Callable[[BaseException | None], None]
 Statement = tuple[str, Sequence[object]]
@@ -95,10 +96,16 @@ class Unit:
 
 
 class Committer:
-    """Commits batches over one connection: all at once, apart only when that fails."""
+    """Commits batches over one connection: all at once, apart only when that fails.
 
-    def __init__(self, name: str, connect: Callable[[], sqlite3.Connection]) -> None:
+    :param check: raises a storage error when what was committed will not be found again
+    """
+
+    def __init__(
+        self, name: str, connect: Callable[[], sqlite3.Connection], check: Callable[[], None]
+    ) -> None:
         self.name = name
+        self._check = check
         self.healthy = True
         self.failure = ""
         self.commits = 0
@@ -151,6 +158,7 @@ class Committer:
                 else:
                     _call(params[0], connection)
         execute("COMMIT")
+        self._check()
         self._note_commit(len(units))
 
     def _commit_apart(self, units: Sequence[Unit]) -> dict[int, BaseException]:
@@ -164,6 +172,7 @@ class Committer:
                 if error is not None:
                     errors[position] = error
             connection.execute("COMMIT")
+            self._check()
         except Exception as error:  # noqa: BLE001 - told to those who wait for it
             told = self._roll_back(error) or error
             return dict.fromkeys(range(len(units)), told)
@@ -213,7 +222,10 @@ def storage_error(name: str, error: BaseException) -> StorageError:
         sqlite3.SQLITE_CORRUPT: "stop GWAY, keep the file, restore a backup",
         sqlite3.SQLITE_NOTADB: "stop GWAY, keep the file, restore a backup",
     }
-    told = StorageError(f"{name}: {error}", hint=hints.get(storage_code(error) or 0))
+    hint = hints.get(storage_code(error) or 0)
+    if isinstance(error, FileMoved):
+        hint = "stop GWAY, put the file back with its -wal file, and start again"
+    told = StorageError(f"{name}: {error}", hint=hint)
     told.__cause__ = error
     return told
 

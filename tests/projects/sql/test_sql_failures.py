@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import gevent
@@ -147,3 +148,41 @@ def test_integrity_lists_what_is_wrong(database: Database, path: Path) -> None:
     broken = Database(path)
     assert any("NULL value in items.name" in each for each in broken.integrity())
     broken.close()
+
+
+def _delete(path: Path) -> None:
+    path.unlink()
+
+
+def _restore_another(path: Path) -> None:
+    other = path.with_name("backup.sqlite")
+    Database(other).close()
+    other.replace(path)
+
+
+def _delete_log(path: Path) -> None:
+    path.with_name(path.name + "-wal").unlink()
+
+
+@pytest.mark.parametrize("accident", [_delete, _restore_another, _delete_log])
+def test_nothing_is_said_to_be_stored_in_a_file_that_is_gone(
+    database: Database, path: Path, accident: Callable[[Path], None]
+) -> None:
+    database.execute("INSERT INTO items (name) VALUES ('before')")
+    accident(path)
+    with pytest.raises(StorageError, match=r"while it was in use") as caught:
+        database.execute("INSERT INTO items (name) VALUES ('lost')")
+    assert "put the file back" in str(caught.value.hint)
+    assert not database.healthy
+    assert "while it was in use" in database.failure
+
+
+def test_a_file_that_is_put_back_takes_writes_again(database: Database, path: Path) -> None:
+    away = path.with_name("away.sqlite")
+    path.rename(away)
+    with pytest.raises(StorageError):
+        database.execute("INSERT INTO items (name) VALUES ('while away')")
+    away.rename(path)
+    database.execute("INSERT INTO items (name) VALUES ('back')")
+    assert database.healthy
+    assert "back" in names(database)
