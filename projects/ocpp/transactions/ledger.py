@@ -14,6 +14,7 @@ from gway.projects.ocpp.transactions.rules import (
     Flag,
     Why,
     energy_of,
+    is_ahead,
     is_historical,
     is_valid_id,
     same_tag,
@@ -177,7 +178,7 @@ class Ledger:
         if transaction.state == "stopped":
             return with_flags(flags, Flag.AFTER_STOP), transaction
         live = Flag.HISTORICAL not in flags
-        last = transaction.last_sample_time or transaction.start_time
+        last = _last_heard(transaction)
         newer = words.time is None or last is None or words.time >= last
         if not newer:
             flags = with_flags(flags, Flag.TIME_ORDER)
@@ -354,8 +355,23 @@ class Ledger:
 
 
 def _began_before(transaction: Transaction, time: datetime | None) -> bool:
-    """Tell whether a transaction can have been running at a time; unknown times can."""
-    return time is None or transaction.start_time is None or transaction.start_time <= time
+    """Tell whether a transaction can have been running at a time; unknown times can.
+
+    A start that came before its own time was told by a clock that lies: all that can be
+    said of it is that it is over when the next one comes.
+    """
+    began = transaction.start_time
+    return time is None or began is None or began <= time or is_ahead(began, transaction.started_at)
+
+
+def _last_heard(transaction: Transaction) -> datetime | None:
+    """Give the time of the newest sample, or of the start; None if its clock ran ahead.
+
+    One sample from the year 2099 must not make all that follow look old.
+    """
+    last = transaction.last_sample_time or transaction.start_time
+    heard_at = transaction.last_sample_at or transaction.started_at
+    return None if last is not None and is_ahead(last, heard_at) else last
 
 
 def _same_stop(transaction: Transaction, words: StopWords) -> bool:

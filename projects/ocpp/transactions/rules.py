@@ -11,6 +11,7 @@ import msgspec
 from gway.projects.ocpp.facts import Reading, Sample, TagDecision, TagStatus, Transaction
 
 HISTORICAL_AFTER = timedelta(minutes=15)
+AHEAD = timedelta(minutes=15)
 ID_LIMIT = 2**31
 
 
@@ -47,6 +48,11 @@ def same_tag(one: str, other: str) -> bool:
 def is_historical(time: datetime | None, at: datetime) -> bool:
     """Tell whether a message was queued so long that it says nothing about now."""
     return time is not None and at - time > HISTORICAL_AFTER
+
+
+def is_ahead(time: datetime, at: datetime) -> bool:
+    """Tell whether a message came so long before its own time that its clock must be wrong."""
+    return time - at > AHEAD
 
 
 def is_valid_id(transaction_id: int) -> bool:

@@ -79,6 +79,15 @@ def test_meter_values_out_of_order_are_flagged_and_the_newest_counts(desk):
     assert metered.transaction.last_energy_wh == 3_000
 
 
+def test_one_sample_of_the_future_does_not_make_all_that_follow_look_old(desk):
+    transaction_id = desk.start().transaction.transaction_id
+    desk.meter(transaction_id, 2_000, ago_min=-60 * 24 * 365)
+    desk.later(1)
+    metered = desk.meter(transaction_id, 3_000)
+    assert metered.transaction.last_energy_wh == 3_000
+    assert metered.reading.flags == ()
+
+
 def test_meter_values_with_an_unreadable_time_count_and_are_flagged(desk):
     started = desk.start().transaction
     metered = desk.meter(started.transaction_id, 3_000, time=None)

@@ -92,6 +92,19 @@ def test_a_start_older_than_fifteen_minutes_is_historical(desk, ago_min, flags):
     assert desk.start(ago_min=ago_min).transaction.flags == flags
 
 
+def test_a_start_of_a_clock_that_ran_ahead_does_not_stay_open_for_ever(desk):
+    ghost = desk.start(ago_min=-60 * 24 * 365).transaction
+    desk.later(1)
+    (closing,) = desk.start(meter_wh=2_000).closed
+    assert closing.transaction.transaction_id == ghost.transaction_id
+    assert len(desk.ledger) == 1
+
+
+def test_a_start_that_was_queued_closes_no_later_one_of_a_clock_that_is_a_little_ahead(desk):
+    desk.start(ago_min=-5)
+    assert desk.start(meter_wh=500, ago_min=60).closed == ()
+
+
 def test_a_start_with_an_unreadable_time_is_kept_and_flagged(desk):
     started = desk.start(time=None, time_raw="yesterday").transaction
     assert started.flags == (Flag.BAD_TIMESTAMP,)
