@@ -18,6 +18,7 @@ from gway.projects.ocpp.csms.charger import PENDING, REJECTED, Charger, Registra
 from gway.projects.ocpp.csms.commands import Commands
 from gway.projects.ocpp.csms.decisions import Decisions
 from gway.projects.ocpp.csms.door import Door
+from gway.projects.ocpp.csms.effects import Event
 from gway.projects.ocpp.csms.framelog import FrameLog
 from gway.projects.ocpp.csms.handlers import Handlers
 from gway.projects.ocpp.csms.money import StorageGate
@@ -282,6 +283,13 @@ class CentralSystem:
             charger.told_at = at
             time = charger.clock_time if charger.clocked_at is at else None
             self.emit("ocpp_charger_seen", charger_id=charger.charger_id, charger_time=time, at=at)
+
+    def observe(self, charger: Charger, event: Event, at: datetime) -> None:
+        """See whether this is the effect of a command; a failure of it changes no answer."""
+        try:
+            self.commands.observe(charger, event, at)
+        except Exception:
+            log.exception("%s: effects of commands were not found", charger.charger_id)
 
     def tell_closed(self, closing: Closing, at: datetime) -> None:
         """Tell that a transaction was closed without its charger's word."""

@@ -82,7 +82,7 @@ class Handlers:
             registration=registration,
             at=at,
         )
-        self.central.commands.observe(charger, Event("booted"), at)
+        self.central.observe(charger, Event("booted"), at)
         accepted = registration == ACCEPTED
         return p.BootNotificationConf(
             status=registration,
@@ -123,7 +123,7 @@ class Handlers:
         for closing in ledger.connector_says(status.connector_id, status.status, status.time, at):
             self.central.tell_closed(closing, at)
         event = Event("status", connector_id=status.connector_id, status=status.status)
-        self.central.commands.observe(charger, event, at)
+        self.central.observe(charger, event, at)
         return _NOTED
 
     def on_data_transfer(
@@ -164,7 +164,7 @@ class Handlers:
             request_id=None,
             at=at,
         )
-        self.central.commands.observe(charger, Event("job", action=action, status=status), at)
+        self.central.observe(charger, Event("job", action=action, status=status), at)
 
     # --- money ---
 
@@ -199,7 +199,7 @@ class Handlers:
                 transaction_id=transaction_id,
                 id_tag=transaction.id_tag,
             )
-            self.central.commands.observe(charger, event, at)
+            self.central.observe(charger, event, at)
 
         def store(receipt: Receipt) -> None:
             self.central.emit(
@@ -255,7 +255,7 @@ class Handlers:
                 transaction_id=transaction.transaction_id,
                 status=transaction.stop_reason,
             )
-            self.central.commands.observe(charger, event, at)
+            self.central.observe(charger, event, at)
 
         def store(receipt: Receipt) -> None:
             self.central.emit(

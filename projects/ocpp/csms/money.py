@@ -132,6 +132,9 @@ class Settlement:
         self._began = 0.0
         self._attempts = 0
 
+    def __str__(self) -> str:
+        return f"{self._session.charger.charger_id}: {self._action}"
+
     def run(self) -> None:
         """Store and answer; runs in a worker."""
         session = self._session
@@ -152,12 +155,20 @@ class Settlement:
             except DecisionFailed as error:
                 self._done(error)
                 return
+            except Exception as error:
+                log.exception("%s: not even kept", self)
+                self._done(error)
+                return
         if outcome.store is None:
             self._wait()
             return
         receipt = Receipt()
-        outcome.store(receipt)
-        receipt.settle(self._done)
+        try:
+            outcome.store(receipt)
+            receipt.settle(self._done)
+        except Exception as error:  # nothing was handed over, so nobody tells how it ended
+            log.exception("%s: not handed to the store", self)
+            self._done(error)
 
     def _handle(self) -> Outcome:
         session = self._session
@@ -169,7 +180,8 @@ class Settlement:
             raise
         except Exception:
             # Our fault; a CALLERROR would make the charger throw the message away.
-            log.exception("%s: %s failed", session.charger.charger_id, self._action)
+            log.exception("%s: failed", self)
+            session.charger.ledger = None  # half a change may be in it: it is read again
             return handlers.keep(session.charger, self._action, self._raw, self._at)
 
     def _done(self, error: BaseException | None) -> None:
@@ -221,8 +233,12 @@ class Settlement:
         self._release()
 
     def _answer(self) -> None:
-        if self._outcome is not None:
-            self._session.reply(self._message_id, self._outcome.answer)
+        session = self._session
+        try:
+            if self._outcome is not None:
+                session.reply(self._message_id, self._outcome.answer)
+        except Exception:  # it is stored all the same, and others wait for their answers
+            log.exception("%s: not answered", self)
         self._let_go()
 
     def _leave(self) -> None:

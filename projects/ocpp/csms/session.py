@@ -162,14 +162,17 @@ class Session:
             self.refuse(call.message_id, SECURITY, why)  # ERR-J 3.8
             return
         try:
-            self._dispatch(call, at)
+            payload, text = self._handle(call, at)
         except Violation as violation:
             self.refuse(call.message_id, violation.code, violation.description)
         except Exception:
             log.exception("%s: %s failed", charger.charger_id, action)
             self.refuse(call.message_id, INTERNAL, "the central system failed")
+        else:
+            self._finish(call, payload, text, at)
 
-    def _dispatch(self, call: Call, at: datetime) -> None:
+    def _handle(self, call: Call, at: datetime) -> tuple[Payload, bytes | None]:
+        """Give a message's payload and its CALLRESULT; money messages are answered by and by."""
         charger = self.charger
         action = call.action
         charger.spoke = True
@@ -178,15 +181,26 @@ class Session:
         if action in MONEY_ACTIONS:
             payload, flags = aside(len(raw), salvage, action, raw)
             Settlement(self, call, payload, flags, at).run()
-        else:
-            payload = aside(len(raw), decode_request, action, raw, SERVED)
-            self.reply(call.message_id, self.central.handlers.plain[action](charger, payload, at))
-        if charger.expecting is not None:
-            connector_id = getattr(payload, "connector_id", None)
-            event = Event("message", action=action, connector_id=connector_id)
-            self.central.commands.observe(charger, event, at)
-        self.central.seen(charger, at)
-        self.central.changed(charger, action)
+            return payload, None
+        payload = aside(len(raw), decode_request, action, raw, SERVED)
+        answer = self.central.handlers.plain[action](charger, payload, at)
+        return payload, _result(call.message_id, answer)
+
+    def _finish(self, call: Call, payload: Payload, text: bytes | None, at: datetime) -> None:
+        """Answer; what fails from here on is told in the log and not by a second answer."""
+        central = self.central
+        charger = self.charger
+        try:
+            if text is not None:
+                self._keep(call.message_id, text, "result")
+            if charger.expecting is not None:
+                connector_id = getattr(payload, "connector_id", None)
+                event = Event("message", action=call.action, connector_id=connector_id)
+                central.observe(charger, event, at)
+            central.seen(charger, at)
+            central.changed(charger, call.action)
+        except Exception:
+            log.exception("%s: what follows %s failed", charger.charger_id, call.action)
 
     def _repeated(self, call: Call, known: tuple[int, bytes | None], digest: int) -> None:
         """Answer a message id that was used before on this connection."""
@@ -212,11 +226,7 @@ class Session:
 
     def reply(self, message_id: str, answer: Payload) -> None:
         """Send a CALLRESULT, and keep it for a repetition of the call."""
-        if type(answer) in _EMPTY:
-            text = encode((3, message_id, _NOTHING))
-        else:
-            text = encode_result(message_id, answer)
-        self._keep(message_id, text, "result")
+        self._keep(message_id, _result(message_id, answer), "result")
 
     def refuse(self, message_id: str, code: str, description: str) -> None:
         """Send a CALLERROR, and keep it for a repetition of the call."""
@@ -301,4 +311,12 @@ class Session:
 # Most messages are answered with an object that has no members: nothing to validate.
 _EMPTY = frozenset({MeterValuesConf, StatusNotificationConf})
 _NOTHING = Raw(b"{}")
+
+
+def _result(message_id: str, answer: Payload) -> bytes:
+    if type(answer) in _EMPTY:
+        return encode((3, message_id, _NOTHING))
+    return encode_result(message_id, answer)
+
+
 _KINDS: dict[type, str] = {Call: "call", CallResult: "result", CallError: "error"}

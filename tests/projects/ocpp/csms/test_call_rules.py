@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from gway.projects.ocpp.csms.charger import MAX_CONNECTORS
+from gway.projects.ocpp.csms.framelog import FrameLog
 from gway.projects.ocpp.csms.session import PAUSE_AT, REMEMBERED
 from gway.projects.ocpp.facts import Admission, TagDecision, TagStatus, Verdict
 
@@ -314,3 +315,89 @@ def test_a_message_id_of_any_length_is_answered_but_not_remembered(site, line):
 def test_an_action_of_any_length_is_answered_but_not_remembered(site, line):
     assert line.call("z" * 100_000)[0] == "NotImplemented"
     assert len(site.central.chargers["CPX"].last_action) < 100
+
+
+# --- what goes wrong beside an answer ---
+
+
+def fail(*args, **words):
+    raise RuntimeError("planted")
+
+
+class FailsOutwards(FrameLog):
+    def add(self, charger_id, direction, at, text):
+        return fail() if direction == "out" else super().add(charger_id, direction, at, text)
+
+
+@pytest.fixture(params=["observe", "changed", "seen", "frames"])
+def planted(request, site, line, monkeypatch):
+    """Something fails that has no say in an answer."""
+    central = site.central
+    if request.param == "observe":
+        central.commands.submit("CPX", "TriggerMessage", {"requestedMessage": "Heartbeat"})
+        monkeypatch.setattr(central.commands, "observe", fail)
+    elif request.param == "frames":
+        monkeypatch.setattr(central, "frames", FailsOutwards())
+    else:
+        monkeypatch.setattr(central, request.param, fail)
+    return request.param
+
+
+@pytest.mark.parametrize(
+    ("action", "payload"),
+    [
+        ("Heartbeat", {}),
+        ("StatusNotification", {"connectorId": 1, "errorCode": "NoError", "status": "Available"}),
+        ("BootNotification", {"chargePointVendor": "Acme", "chargePointModel": "One"}),
+    ],
+)
+def test_a_failure_beside_the_answer_leads_to_no_second_one(line, planted, caplog, action, payload):
+    (answer,) = line.say(line.frame(action, payload, "a"))
+    assert answer[:2] == [3, "a"]
+    assert "planted" in caplog.text
+
+
+@pytest.mark.parametrize("slow", [False, True])
+def test_a_failure_beside_the_answer_leaves_money_as_it_was_answered(
+    site, line, planted, caplog, slow
+):
+    def sent(action, payload):
+        before = len(line.sent)
+        line.say(line.frame(action, payload, action))
+        for done in site.store.waiting[:]:
+            site.store.waiting.remove(done)
+            done(None)
+        return [frame for frame in line.sent[before:] if frame[1] == action]
+
+    site.store.slow = slow
+    (started,) = sent("StartTransaction", line.start_words())
+    transaction_id = started[2]["transactionId"]
+    stop = {"transactionId": transaction_id, "meterStop": 4_500, "timestamp": line.time()}
+    (stopped,) = sent("StopTransaction", stop)
+    assert (started[0], stopped[0]) == (3, 3)
+    assert site.store.transactions[transaction_id].energy_wh == 3_500
+    assert site.store.of("orphan") == []
+    assert line.sent[-1][0] == 3
+    assert site.central.chargers["CPX"].settling == 0
+    assert "planted" in caplog.text
+
+
+def test_a_failing_handler_is_answered_once_with_an_error(site, line, monkeypatch):
+    monkeypatch.setitem(site.central.handlers.plain, "Heartbeat", fail)
+    (answer,) = line.say(line.frame("Heartbeat", {}, "a"))
+    assert answer[:3] == [4, "a", "InternalError"]
+
+
+def test_money_that_cannot_be_handed_to_the_store_is_tried_again(site, line, monkeypatch):
+    emit, tries = site.central.emit, iter([True, True])
+
+    def fail_twice(fact, **words):
+        if fact == "ocpp_transaction_started" and next(tries, False):
+            fail()
+        return emit(fact, **words)
+
+    monkeypatch.setattr(site.central, "emit", fail_twice)
+    assert line.say(line.frame("StartTransaction", line.start_words(), "a")) == []
+    site.runtime.advance(1)
+    assert line.sent[-1][:2] == [3, "a"]
+    assert [told["transaction"].meter_start_wh for told in site.store.of("started")] == [1_000]
