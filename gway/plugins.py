@@ -37,6 +37,7 @@ class PluginHost:
 
         self._manager = pluggy.PluginManager("gway")
         self._calls: dict[str, tuple[Call, ...]] = {}
+        self._declares: dict[str, frozenset[str]] = {}
         self._specs: set[str] = set()
         self._trace = trace
         self._find = find
@@ -121,10 +122,15 @@ class PluginHost:
     # --- calling -------------------------------------------------------------
 
     def emit(self, name: str, /, **facts: Any) -> int:
-        """Tell all subscribers a fact, each alone; give the number that failed."""
+        """Tell all subscribers a fact, each alone; give the number that failed.
+
+        A fact that is not told whole is the teller's mistake: an error, before anybody hears it.
+        """
         calls = self._calls.get(name)
         if calls is None:
             calls = self._compile(name)
+        if calls and not facts.keys() >= self._declares[name]:
+            raise self._left_out(name, facts)
         failed = 0
         for function, wanted, plugin in calls:
             arguments = [facts[each] for each in wanted]
@@ -157,7 +163,10 @@ class PluginHost:
     def collect(self, name: str, /, **question: Any) -> list[Any]:
         """Ask all subscribers and give the answers of those that did not fail."""
         answers: list[Any] = []
-        for function, wanted, plugin in self._calls.get(name) or self._compile(name):
+        calls = self._calls.get(name) or self._compile(name)
+        if calls and not question.keys() >= self._declares[name]:
+            raise self._left_out(name, question)
+        for function, wanted, plugin in calls:
             arguments = [question[each] for each in wanted]
             try:
                 answers.append(function(*arguments))
@@ -183,12 +192,20 @@ class PluginHost:
         return caller
 
     def _compile(self, name: str) -> tuple[Call, ...]:
+        caller = self._caller(name)
         calls = tuple(
             (impl.function, tuple(impl.argnames), impl.plugin_name)
-            for impl in reversed(self._caller(name).get_hookimpls())
+            for impl in reversed(caller.get_hookimpls())
         )
         self._calls[name] = calls
+        self._declares[name] = frozenset(caller.spec.argnames if caller.spec else ())
         return calls
+
+    def _left_out(self, name: str, told: dict[str, Any]) -> GwayError:
+        missing = ", ".join(f"'{each}'" for each in sorted(self._declares[name] - told.keys()))
+        return GwayError(
+            f"the hook '{name}' was called without {missing}", "give all that it declares"
+        )
 
     def _count(self, name: str) -> bool:
         """Count a failure, and say whether it is one to log."""

@@ -3,7 +3,9 @@
 Decisions are `firstresult`: None passes the question on, an exception means no.
 Facts are past tense; each subscriber runs alone, and one that fails is logged and
 counted while the others run. Facts that carry a `receipt` are about money: what a
-subscriber adds to it is on disk before the charger is answered.
+subscriber adds to it is on disk before the charger is answered. While it cannot be
+stored, a fact about money is told again, the same one with a new receipt: do nothing
+at it that must not be done twice, or do it when the receipt's unit is committed.
 """
 
 from __future__ import annotations
@@ -141,26 +143,26 @@ def ocpp_tag_judged(
 
 @hookspec
 def ocpp_transaction_started(transaction: Transaction, at: datetime, receipt: Receipt) -> None:
-    """A transaction began; it is answered when the receipt is settled."""
+    """A transaction began; told again while it cannot be stored, answered when it is."""
 
 
 @hookspec
 def ocpp_meter_values_received(
     reading: Reading, transaction: Transaction | None, at: datetime, receipt: Receipt
 ) -> None:
-    """Meter values arrived; `transaction` is theirs as it is after them."""
+    """Meter values arrived; `transaction` is theirs after them; told again until it is stored."""
 
 
 @hookspec
 def ocpp_transaction_stopped(
     transaction: Transaction, reading: Reading | None, at: datetime, receipt: Receipt
 ) -> None:
-    """A transaction ended; `reading` is its transactionData, if it had one."""
+    """A transaction ended; `reading` is its transactionData; told again until it is stored."""
 
 
 @hookspec
 def ocpp_transaction_closed(transaction: Transaction, why: str, at: datetime) -> None:
-    """A transaction was closed without the charger's word, by us or by an operator."""
+    """A transaction was closed without the charger's word, by us or by an operator; told once."""
 
 
 @hookspec
@@ -170,7 +172,7 @@ def ocpp_transaction_revised(transaction: Transaction, at: datetime, receipt: Re
 
 @hookspec
 def ocpp_orphan_kept(orphan: Orphan, receipt: Receipt) -> None:
-    """A money message that matches no transaction was kept."""
+    """A money message that matches no transaction was kept; told again until it is stored."""
 
 
 @hookspec
