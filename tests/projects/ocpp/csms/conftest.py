@@ -287,6 +287,7 @@ class Line:
         self.paused = False
         self.closed: tuple[int, str] | None = None
         self.sent: list[Any] = []
+        self.before_send: Callable[[Any], None] = lambda frame: None
         self.on_text: Callable[[bytes], None] = lambda data: None
         self.on_close: Callable[[int, str], None] = lambda code, reason: None
         self._clock = clock
@@ -296,7 +297,9 @@ class Line:
 
     def send(self, text: bytes) -> None:
         assert self.open
-        self.sent.append(json.loads(text))
+        frame = json.loads(text)
+        self.before_send(frame)
+        self.sent.append(frame)
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         if self.open:
@@ -377,12 +380,18 @@ class Line:
 
 
 class Site:
-    """A central system without sockets, its store, and a way in."""
+    """A central system without sockets, its store, and a way in.
 
-    def __init__(self, gateway: Gateway, clock: Any) -> None:
+    :param on_disk: keep what is told in ocpp.data, and nothing in `store`
+    """
+
+    def __init__(self, gateway: Gateway, clock: Any, on_disk: bool = False) -> None:
         gateway.load("ocpp.csms")
         self.store = Store()
-        gateway.plugins.register(self.store)
+        if on_disk:
+            gateway.load("ocpp.data")
+        else:
+            gateway.plugins.register(self.store)
         gateway.plugins.check()
         self.gateway = gateway
         self.clock = clock
@@ -439,6 +448,12 @@ def site(workspace: Path, clock: Any) -> Iterator[Site]:
         yield Site(gateway, clock)
     finally:
         gateway.close()
+
+
+@pytest.fixture
+def make_site() -> Callable[..., Site]:
+    """For tests that need several, one after the other."""
+    return Site
 
 
 @pytest.fixture
