@@ -56,7 +56,7 @@ FRAMEWORK = (
     Setting("LOG_KEEP", 5, int, "rotated log files to keep"),
     Setting("TOKEN", None, str, "bearer token for --at URL", secret=True),
     Setting("REMOTE_TIMEOUT_S", 60.0, float, "how long a forwarded verb waits for its answer"),
-    Setting("STOP_TIMEOUT_S", 10.0, float, "how long a shutdown may take before it is cut off"),
+    Setting("STOP_TIMEOUT_S", 5.0, float, "how long a shutdown may take before it is cut off"),
     Setting("WEB_HOSTS", "", str, "more host names that browsers may call the server by"),
     Setting("TEST_FLAGS", "", str, "test flags that are on, separated by commas"),
 )

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from gway.web import running
+
 CHAIN = '''
 from __future__ import annotations
 from collections.abc import Iterator
@@ -259,6 +261,11 @@ def test_a_shutdown_that_hangs_is_cut_off(workspace, write):
         _, err = process.communicate(timeout=15)
     assert process.returncode == 143
     assert "ended by force" in err
+
+
+def test_a_shutdown_has_five_seconds_and_the_server_leaves_some_for_the_rest(gw):
+    assert gw.settings.get("STOP_TIMEOUT_S") == 5
+    assert running.STOP_TIMEOUT_S < 5
 
 
 @pytest.mark.parametrize(("serves", "patched"), [("('go',)", "True"), ("('other',)", "False")])
