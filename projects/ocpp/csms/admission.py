@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hmac
 import re
 from collections import OrderedDict, deque
 from collections.abc import Callable
@@ -16,7 +15,6 @@ import msgspec
 MAX_ID_LENGTH = 48
 _FORBIDDEN = frozenset("/\\<>\"'&%=(){};:|")
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
-_HEX_KEY = re.compile(rb"(?:[0-9A-Fa-f]{2}){8,20}")
 
 FAILURES_PER_MINUTE = 10
 WINDOW_S = 60.0
@@ -74,22 +72,6 @@ def parse_basic(header: str | None) -> tuple[str, bytes] | None:
         return user.decode("utf-8"), password
     except (binascii.Error, UnicodeDecodeError):
         raise BadCredentials("the Authorization header cannot be read") from None
-
-
-def key_matches(password: bytes, key: bytes) -> bool:
-    """Compare a password with a stored key, as bytes and in constant time.
-
-    A key of 20 bytes is configured as 40 hex digits; chargers send either form, so a
-    key written in hex matches its bytes too, and the reverse.
-
-    :param password: as the charger sent it
-    :param key: as it is stored
-    """
-    matches = hmac.compare_digest(password, key)
-    for one, other in ((password, key), (key, password)):
-        if _HEX_KEY.fullmatch(other):
-            matches |= hmac.compare_digest(one, bytes.fromhex(other.decode("ascii")))
-    return matches
 
 
 class Failures:

@@ -29,6 +29,7 @@ log = logging.getLogger("ocpp.csms")
 PROBE_S = 5.0
 CHALLENGE = (("WWW-Authenticate", 'Basic realm="OCPP", charset="UTF-8"'),)
 RETRY = (("Retry-After", "10"),)
+TOO_MANY = Refuse(429, "too many failed logins", (("Retry-After", "60"),))
 
 
 class Door:
@@ -55,7 +56,7 @@ class Door:
             return self._refuse(knock, 400, f"the subprotocol {SUBPROTOCOL} has to be offered")
         keys = (f"address {upgrade.remote_addr}", f"id {charger_id}")
         if self.failures.blocks(*keys):
-            return Refuse(429, "too many failed logins", (("Retry-After", "60"),))
+            return TOO_MANY
         try:
             credentials = parse_basic(upgrade.headers.get("authorization"))
             if credentials is not None and credentials[0] != charger_id:
@@ -81,6 +82,9 @@ class Door:
             admission: Admission | None = central.plugins.decide(
                 "ocpp_admit", knock=knock, at=central.now()
             )
+            # Passwords that are tried all at once learn no more than one by one.
+            if knock.password is not None and self.failures.blocks(*keys):
+                return TOO_MANY
             charger = central.charger(knock.charger_id)
         except DecisionFailed as error:
             log.warning("%s was refused: %s", knock.charger_id, error)

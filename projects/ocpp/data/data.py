@@ -35,6 +35,7 @@ from gway.projects.ocpp.data.verbs import (
     records,
     transactions,
 )
+from gway.projects.ocpp.database import DATABASE
 from gway.projects.ocpp.facts import (
     Boot,
     ChargerMemory,
@@ -50,7 +51,6 @@ from gway.projects.ocpp.facts import (
 )
 from gway.projects.ocpp.receipts import Receipt
 from gway.resolver import current
-from gway.settings import Setting
 
 __all__ = [
     "api_errors",
@@ -78,9 +78,7 @@ NAV = {  # what the site's navigation shows
     "time-series": "Energy",
 }
 
-SETTINGS = (
-    Setting("OCPP_DB", "ocpp.sqlite", str, help="database of the chargers, below the work folder"),
-)
+SETTINGS = (DATABASE,)
 
 
 def _store() -> Store:
@@ -97,7 +95,9 @@ def setup_app() -> None:
 
 @hookimpl
 def ocpp_recall_charger(charger_id: str) -> ChargerMemory | None:
-    return _store().recall_charger(charger_id)
+    memory = _store().recall_charger(charger_id)
+    # To remember nothing is None: the central system forgets such a charger if it is refused.
+    return None if memory == ChargerMemory(charger_id=charger_id) else memory
 
 
 @hookimpl

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from gway import Setting
 from gway.errors import GwayError
+from gway.projects.ocpp.database import DATABASE
 from gway.projects.ocpp.facts import Purpose, TagDecision, TagStatus
 from gway.projects.ocpp.rfid.allowlist import AllowList, BrokenList
 from gway.projects.ocpp.rfid.store import TagStore
@@ -47,7 +48,7 @@ class Authority:
     def store(self) -> TagStore:
         """The tags in the database, which is opened at first use."""
         if self._store is None:
-            self._store = TagStore(self._gateway.sql.open("ocpp.sqlite"))
+            self._store = TagStore(self._gateway.sql.open(self._gateway.settings.get(DATABASE)))
         return self._store
 
     def use_list(self, path: Path | None) -> None:
