@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,3 +145,17 @@ def project(workspace: Path) -> WriteProject:
         return folder
 
     return write
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, str]]:
+    """Make an RSA and an ECDSA certificate for this machine."""
+    folder = tmp_path_factory.mktemp("tls")
+    kinds = {"RSA": ["rsa:2048"], "ECDSA": ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"]}
+    made: dict[str, tuple[str, str]] = {}
+    for kind, key_options in kinds.items():
+        made[kind] = (str(folder / f"{kind}.crt"), str(folder / f"{kind}.key"))
+        command = ["openssl", "req", "-x509", "-nodes", "-days", "2", "-newkey", *key_options]
+        command += ["-subj", f"/CN={kind}", "-out", made[kind][0], "-keyout", made[kind][1]]
+        subprocess.run(command, check=True, capture_output=True)
+    return made

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import logging
 import ssl
-import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -241,20 +240,6 @@ def test_a_failed_request_is_logged_and_told_without_details(
 
 
 # --- TLS ------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="session")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, str]]:
-    """Make an RSA and an ECDSA certificate for this machine."""
-    folder = tmp_path_factory.mktemp("tls")
-    kinds = {"RSA": ["rsa:2048"], "ECDSA": ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"]}
-    made: dict[str, tuple[str, str]] = {}
-    for kind, key_options in kinds.items():
-        made[kind] = (str(folder / f"{kind}.crt"), str(folder / f"{kind}.key"))
-        command = ["openssl", "req", "-x509", "-nodes", "-days", "2", "-newkey", *key_options]
-        command += ["-subj", f"/CN={kind}", "-out", made[kind][0], "-keyout", made[kind][1]]
-        subprocess.run(command, check=True, capture_output=True)
-    return made
 
 
 def client_context(**attributes: Any) -> SSLContext:

@@ -137,6 +137,7 @@ class Peer:
 
     def gone(self, timeout_s: float = PATIENCE_S) -> bool:
         """Tell whether the other end hangs up in time, reading on until then."""
+        self.sock.settimeout(None)  # its own time limit would look like the other's end
         with gevent.Timeout(timeout_s, False):
             try:
                 while self.sock.recv(65536):
@@ -262,13 +263,26 @@ class Outside:
 
 
 @pytest.fixture
-def outside() -> Iterator[Outside]:
+def start_outside() -> Iterator[Callable[..., Outside]]:
+    """Start servers in processes of their own, with the options of echo_server.py."""
     script = Path(__file__).with_name("echo_server.py")
-    child = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
-    assert child.stdout is not None
-    try:
-        yield Outside(int(child.stdout.readline()), psutil.Process(child.pid))
-    finally:
+    children: list[subprocess.Popen[str]] = []
+
+    def start(*options: str) -> Outside:
+        command = [sys.executable, str(script), *options]
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        children.append(child)
+        assert child.stdout is not None
+        return Outside(int(child.stdout.readline()), psutil.Process(child.pid))
+
+    yield start
+    for child in children:
         child.terminate()
         child.wait(timeout=10)
+        assert child.stdout is not None
         child.stdout.close()
+
+
+@pytest.fixture
+def outside(start_outside: Callable[..., Outside]) -> Outside:
+    return start_outside()
