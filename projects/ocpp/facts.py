@@ -75,6 +75,10 @@ class Knock(msgspec.Struct, frozen=True):
     password: bytes | None = None
     tls: bool = False
 
+    def __repr__(self) -> str:
+        """Leave the password out of traces and logs."""
+        return f"Knock({self.charger_id!r}, {self.remote_addr!r}, user={self.user!r})"
+
 
 class Link(msgspec.Struct, frozen=True):
     """One accepted connection of one charger; `link_id` is unique in this process."""

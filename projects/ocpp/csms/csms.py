@@ -145,9 +145,10 @@ def setup_app(
     lenient_subprotocol: bool | None = None,
     call_timeout_s: float | None = None,
     heartbeat_s: int | None = None,
+    require_keys: bool | None = None,
     store: bool = True,
 ) -> None:
-    """Prepare the central system: storage, tags, and what becomes of unknown chargers.
+    """Prepare the central system: storage, tags, keys, and what becomes of unknown chargers.
 
     :param allow: RFID allow list, a .cdv file
     :param unknown: auto accepts unknown chargers on this machine and lets others wait for
@@ -155,12 +156,15 @@ def setup_app(
     :param lenient_subprotocol: let chargers in that offer no subprotocol
     :param call_timeout_s: how long a charger may take to answer a command
     :param heartbeat_s: heartbeat interval that chargers are told
+    :param require_keys: turn chargers away for which no key is set; see ocpp.keys
     :param store: keep transactions with ocpp.data
     """
     gw.load("ocpp.csms")
     if store:
         gw.load("ocpp.data")
     gw.load("ocpp.rfid")
+    gw.load("ocpp.keys")
+    gw.ocpp.keys.setup_app(required=require_keys)
     if allow is not None:
         gw.ocpp.rfid.configure(allow=allow)
     given = {
