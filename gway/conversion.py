@@ -218,7 +218,10 @@ def _accept(value: Any, annotation: Any, name: str) -> Any:
     if isinstance(value, bool) and annotation in (int, float):
         raise _bad(value, annotation, name)
     if annotation is float and isinstance(value, int):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise _bad(value, annotation, name) from None
     if annotation is int and isinstance(value, float) and value.is_integer():
         return int(value)
     if annotation is str and isinstance(value, (int, float)) and not isinstance(value, bool):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
+import re
 import secrets
 import socket
 from collections.abc import Iterable
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 ROLES = ("viewer", "operator", "admin")
 _LOOPBACK_NAMES = frozenset({"localhost", "localhost.localdomain"})
 _COOKIE_BYTES = 32
+_HOST = re.compile(r"(?:\[([^\]@]+)\]|([^:@]+))(?::\d{1,5})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,9 +232,8 @@ def _digest(token: str) -> bytes:
 
 def _host_name(host: str) -> str:
     """Return the name of a Host header, without its port."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0].rstrip(".")
+    found = _HOST.fullmatch(host)
+    return (found[1] or found[2]).rstrip(".") if found else ""
 
 
 def _is_address(name: str) -> bool:

@@ -36,6 +36,7 @@ class RequestHead:
             if not line.endswith(b"\n"):
                 raise ConnectionAbortedError("request head cut off")
             if line in (b"\r\n", b"\n"):
+                self._check()
                 return
             self._add(line)
 
@@ -49,6 +50,16 @@ class RequestHead:
         first = self._values.setdefault(name.decode("ascii").lower(), text)
         if first != text and name.lower() == b"content-length":
             raise ValueError("two different lengths")
+
+    def _check(self) -> None:
+        """Refuse what two servers in a row could take for two different lengths."""
+        length = self._values.get("content-length")
+        if length is None:
+            return
+        if not (length.isascii() and length.isdecimal()):
+            raise ValueError("the length is not a number")
+        if "transfer-encoding" in self._values:
+            raise ValueError("a length, and chunks")
 
     def get(self, name: str, default: str | None = None) -> str | None:
         """Return the first value of a field."""

@@ -49,11 +49,8 @@ class Request:
     def path(self) -> str:
         """The decoded path, always with a leading slash."""
         raw: str = self.environ.get("PATH_INFO", "")
-        try:
-            text = raw.encode("latin-1").decode("utf-8")
-        except UnicodeError:
-            raise Problem(400, "the path is not UTF-8") from None
-        return "/" + text.lstrip("/")
+        # What is no UTF-8 is the path of nothing here: it is shown as such and not found.
+        return "/" + raw.encode("latin-1", "replace").decode("utf-8", "replace").lstrip("/")
 
     @property
     def wants_json(self) -> bool:
@@ -131,19 +128,22 @@ class Request:
         return {**self.query, **self.body_values}
 
     def _read(self) -> bytes:
-        try:
-            declared = int(self.environ.get("CONTENT_LENGTH") or 0)
-        except ValueError:
-            raise Problem(400, "Content-Length is not a number") from None
+        length = str(self.environ.get("CONTENT_LENGTH") or "0")
+        if not (length.isascii() and length.isdecimal()):
+            raise Problem(400, "Content-Length is not a number")
+        declared = int(length[:20])
         if declared > BODY_LIMIT:
             raise _too_large()
-        if declared < 0:
-            raise Problem(400, "Content-Length is negative")
-        chunked = "chunked" in self.header("Transfer-Encoding").lower()
+        chunked = bool(self.header("Transfer-Encoding"))
         if not declared and not chunked:
             return b""
         # The server takes chunks apart itself; one byte over the limit tells that there is more.
-        body: bytes = self.environ["wsgi.input"].read(BODY_LIMIT + 1 if chunked else declared)
+        try:
+            body: bytes = self.environ["wsgi.input"].read(BODY_LIMIT + 1 if chunked else declared)
+        except OSError as error:  # what pywsgi raises about chunks, too
+            raise Problem(
+                400, f"the body cannot be read: {error}", headers=[("Connection", "close")]
+            ) from None
         if len(body) > BODY_LIMIT:
             raise _too_large()
         if len(body) < declared:
@@ -151,6 +151,8 @@ class Request:
         return body
 
     def _multipart(self, body: bytes) -> dict[str, Any]:
+        if body.count(b"\n--") > _MAX_FIELDS:  # before the parser, which takes its time
+            raise Problem(400, f"more than {_MAX_FIELDS} values")
         from bottle import BaseRequest, HTTPError  # type: ignore[import-untyped]
 
         class _Form(BaseRequest):  # type: ignore[misc]  # bottle has no types
@@ -176,7 +178,7 @@ def _json_object(body: bytes) -> dict[str, Any]:
 
     try:
         value = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:  # or a number of 5000 digits
         raise Problem(400, f"the body is not JSON: {error}") from None
     if not isinstance(value, dict):
         raise Problem(400, "the body is not a JSON object", hint='send {"name": value, ...}')

@@ -215,7 +215,7 @@ class Site:
             return None if handler is None else json_reply(self._call(request, handler))
         stem, dot, suffix = name.rpartition(".")
         twin = suffix if dot and suffix in _TWINS else None
-        names = (stem if twin else name).split("+")
+        names = list(dict.fromkeys((stem if twin else name).split("+")))
         if names == [""]:
             names = ["index"]
         handlers = [self._view(mount, kind, each, request.method) for each in names]

@@ -48,7 +48,17 @@ def test_a_stranger_gets_nothing_but_health_and_static_files(shop: Any, client: 
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "evil.example:8888", "127.0.0.1.evil.example", ""]
+    "host",
+    [
+        "evil.example",
+        "evil.example:8888",
+        "127.0.0.1.evil.example",
+        "",
+        "localhost:1@evil.example",
+        "127.0.0.1@evil.example",
+        "localhost:evil.example",
+        "[::1]evil.example",
+    ],
 )
 def test_a_foreign_host_name_is_refused(shop: Any, client: Any, host: str) -> None:
     assert client.get("/shop/shelf", HOST=host).status == 403

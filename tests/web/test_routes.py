@@ -303,6 +303,58 @@ def test_a_form_with_parts_is_read(hello: Any, client: Any) -> None:
     assert client.send("POST", "/hello/order", b"--b", "multipart/form-data").status == 400
 
 
+def test_a_form_of_very_many_parts_is_refused_before_it_is_read(hello: Any, client: Any) -> None:
+    part = b'\r\n--b\r\nContent-Disposition: form-data; name="a"\r\n\r\nx'
+    kind = "multipart/form-data; boundary=b"
+    answer = client.send("POST", "/hello/order", part * 1_001 + b"\r\n--b--\r\n", kind)
+    assert answer.status == 400
+    assert "more than 1000 values" in answer.text
+
+
+class _BrokenBody:
+    def read(self, size: int) -> bytes:
+        raise OSError("invalid chunk length")
+
+
+def test_a_body_that_breaks_off_is_a_bad_request_and_no_fault_of_ours(
+    hello: Any, client: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    client.environ = {"wsgi.input": _BrokenBody(), "HTTP_TRANSFER_ENCODING": "chunked"}
+    answer = client.send("POST", "/hello/order", b"", "application/json")
+    assert (answer.status, answer.headers["connection"]) == (400, "close")
+    assert "Traceback" not in caplog.text
+
+
+def test_a_path_that_is_not_utf_8_is_the_path_of_nothing(hello: Any, client: Any) -> None:
+    client.environ = {"PATH_INFO": "/hello/\xff\xfe"}
+    answer = client.get("/")
+    assert answer.status == 404
+    assert "there is nothing at /hello/\ufffd\ufffd" in answer.text
+
+
+def test_a_view_that_is_named_often_is_shown_once(site: Any, client: Any, project: Any) -> None:
+    project("p", """
+        CALLS = []
+        def view_one(): CALLS.append(1)
+        def view_count(): return {"value": len(CALLS)}
+    """)  # fmt: skip
+    site.mount("p")
+    assert client.get("/p/" + "+".join(["one"] * 50)).status == 200
+    assert client.get("/p/count.json").json == {"value": 1}
+
+
+@pytest.mark.parametrize("number", ["9" * 500, "-" + "9" * 5_000])
+def test_a_number_of_any_size_is_a_bad_request_and_no_fault_of_ours(
+    project: Any, site: Any, client: Any, number: str
+) -> None:
+    project("p", "def api_post_wait(seconds: float): return seconds")
+    site.mount("p")
+    body = f'{{"seconds": {number}}}'.encode()
+    headers = {"X_CSRF_Token": client.token()}
+    answer = client.send("POST", "/api/p/wait", body, "application/json", headers)
+    assert answer.status == 400
+
+
 def test_the_navigation_has_views_that_open_by_themselves_or_those_a_project_names(
     hello: Any, project: Any, site: Any
 ) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from gway import access, gw, hookimpl, live
+from gway.errors import UsageError
 from gway.hookspecs import HealthCheck
 from gway.marks import shown_as
 from gway.projects.ocpp.csms import terminal
@@ -123,6 +124,7 @@ __all__ = [
     "ws_connect",
 ]
 
+DAY_S = 86_400
 NAV = {"charger-status": "Chargers"}  # what the site's navigation shows
 
 Row = dict[str, Any]
@@ -342,6 +344,9 @@ def tune(
     """
     central = _central()
     known = central.known(charger_id)
+    for seconds in (call_timeout_s, ping_interval_s):
+        if seconds is not None and not 0 <= seconds <= DAY_S:
+            raise UsageError(f"{seconds:g} s is no time limit", hint=f"0 to {DAY_S} s")
     if call_timeout_s is not None:
         known.call_timeout_s = call_timeout_s
     if ping_interval_s is not None:

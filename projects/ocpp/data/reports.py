@@ -159,9 +159,10 @@ def summary(database: Database) -> list[dict[str, Any]]:
 def errors(
     database: Database, charger_id: str | None, since: datetime | None, limit: int
 ) -> list[dict[str, Any]]:
-    """Give reported faults, the latest first."""
+    """Give reported faults, the latest first; at most 1000."""
+    wanted = min(max(limit, 1), PER_PAGE)
     rows = database.read(
-        lambda connection: queries.errors(connection, charger_id, micros(since), limit)
+        lambda connection: queries.errors(connection, charger_id, micros(since), wanted)
     )
     for row in rows:
         row["time"], row["at"] = when(row["time"]), when(row["at"])

@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 
 from gway import resolver
-from gway.errors import GwayError
+from gway.errors import GwayError, UsageError
 from gway.marks import access_of
 from gway.projects.ocpp.csms import csms, orders
 from gway.projects.ocpp.csms.central import CentralSystem
@@ -138,6 +138,15 @@ def test_time_limits_of_one_charger_are_set(serving, line):
     shown = csms.api_tune("CPX", call_timeout_s=5, ping_interval_s=0)
     assert shown["call_timeout_s"] == 5
     assert line.ping_interval_s == 0
+
+
+@pytest.mark.parametrize("seconds", [-1, 86_401, 1e308, float("nan")])
+def test_a_time_limit_that_is_none_changes_nothing(serving, line, seconds):
+    for name in ("call_timeout_s", "ping_interval_s"):
+        with pytest.raises(UsageError, match="no time limit"):
+            csms.api_tune("CPX", **{name: seconds})
+    assert serving.central.chargers["CPX"].call_timeout_s is None
+    assert line.ping_interval_s == 30
 
 
 def test_setting_up_takes_the_policy_and_the_allow_list(serving, workspace):

@@ -198,6 +198,8 @@ def test_errors_are_listed_the_latest_first(site: Site) -> None:
     data = site.gateway.ocpp.data
     assert [row["error_code"] for row in data.errors()] == ["C", "B", "A"]
     assert [row["error_code"] for row in data.errors("CP1", limit=1)] == ["C"]
+    assert len(data.errors(limit=2**70)) == 3
+    assert len(data.errors(limit=-1)) == 1
     since = START + timedelta(minutes=1)
     assert [row["error_code"] for row in data.api_errors(since=since)["errors"]] == ["C", "B"]
 
