@@ -20,16 +20,17 @@ from gway.projects.ocpp.messages.times import format_time, parse_time
 from gway.projects.ocpp.transactions.words import MeterWords, StartWords, StopWords
 
 ID_TOKEN_LENGTH = 20  # SPEC 7.28
+LONGEST = 255  # characters kept of a text of a transaction, which pages show again and again
 
 
 def start_words(start: StartTransaction, flags: tuple[str, ...]) -> StartWords:
     """Read a StartTransaction."""
     return StartWords(
         connector_id=start.connector_id,
-        id_tag=start.id_tag,
+        id_tag=start.id_tag[:LONGEST],
         meter_start_wh=start.meter_start,
         time=parse_time(start.timestamp),
-        time_raw=start.timestamp,
+        time_raw=start.timestamp[:LONGEST],
         reservation_id=start.reservation_id,
         flags=flags,
     )
@@ -73,9 +74,9 @@ def stop_words(
         transaction_id=stop.transaction_id,
         meter_stop_wh=stop.meter_stop,
         time=parse_time(stop.timestamp),
-        time_raw=stop.timestamp,
-        id_tag=stop.id_tag,
-        reason=stop.reason,
+        time_raw=stop.timestamp[:LONGEST],
+        id_tag=None if stop.id_tag is None else stop.id_tag[:LONGEST],
+        reason=None if stop.reason is None else stop.reason[:LONGEST],
         data=data,
         flags=flags,
     )

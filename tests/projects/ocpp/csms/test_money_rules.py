@@ -323,3 +323,15 @@ def test_local_ids_are_never_given_twice(tmp_path):
     given += [LocalIds(file).take() for _ in range(3)]
     assert len(set(given)) == len(given)
     assert min(given) == 1
+
+
+def test_texts_of_a_transaction_are_kept_at_a_length_that_pages_can_show(site, line):
+    words = line.start_words(id_tag="x" * 100_000) | {"timestamp": "9" * 100_000}
+    transaction_id = line.call("StartTransaction", words)["transactionId"]
+    assert line.call("StartTransaction", words)["transactionId"] == transaction_id
+    line.stop(transaction_id, timestamp="8" * 100_000, idTag="y" * 100_000, reason="z" * 100_000)
+    stored = site.store.transactions[transaction_id]
+    assert stored.state == "stopped"
+    assert {"length:idTag", "enum:reason"} <= set(stored.flags)
+    for text in (stored.id_tag, stored.start_time_raw, stored.stop_time_raw, stored.stop_reason):
+        assert len(text) == 255
