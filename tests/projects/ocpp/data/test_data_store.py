@@ -255,9 +255,8 @@ def test_a_charger_is_recalled_with_boot_connectors_and_transactions(
     assert site.ask("ocpp_recall_chargers", limit=10) == [memory]
 
 
-def test_an_unknown_charger_has_an_empty_memory(site: Site) -> None:
-    memory = site.ask("ocpp_recall_charger", charger_id="never")
-    assert (memory.registration, memory.boot, memory.connectors) == ("", None, ())
+def test_nothing_is_remembered_of_an_unknown_charger(site: Site) -> None:
+    assert site.ask("ocpp_recall_charger", charger_id="never") is None
 
 
 def test_all_chargers_are_recalled_the_latest_first(site: Site, later: Any) -> None:
@@ -269,6 +268,27 @@ def test_all_chargers_are_recalled_the_latest_first(site: Site, later: Any) -> N
     memories = site.ask("ocpp_recall_chargers", limit=2)
     assert [one.charger_id for one in memories] == ["CP3", "CP2"]
     assert [len(one.open_transactions) for one in memories] == [0, 1]
+
+
+def test_many_chargers_are_recalled_in_slices_as_they_would_be_in_one(
+    site: Site, later: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        charger_id, at = f"CP{number}", site.advance(minutes=1)
+        site.tell("ocpp_charger_booted", charger_id=charger_id, boot=BOOT, registration="", at=at)
+        word = connector(number, "Charging")
+        site.tell("ocpp_connector_changed", charger_id=charger_id, status=word, at=at)
+        site.start(charger_id)
+    later()
+    whole = site.ask("ocpp_recall_chargers", limit=4)
+    breaths: list[object] = []
+    monkeypatch.setattr("gway.projects.ocpp.data.store.READ_AT_ONCE", 3)
+    monkeypatch.setattr("gway.projects.ocpp.data.store.RECALLED_AT_ONCE", 2)
+    monkeypatch.setattr(site.store, "_breathe", lambda: breaths.append(1))
+    assert site.ask("ocpp_recall_chargers", limit=4) == whole
+    assert [one.charger_id for one in whole] == ["CP4", "CP3", "CP2", "CP1"]
+    assert whole == [site.ask("ocpp_recall_charger", charger_id=one.charger_id) for one in whole]
+    assert len(breaths) == 2
 
 
 def test_what_an_operator_decided_survives(site: Site, later: Any) -> None:
