@@ -68,7 +68,7 @@ def test_a_closing_that_the_disk_refused_is_stored_when_there_is_room(site: Site
     assert (site.records / "CPX/1_1.dat").exists()
     site.restart()
     assert site.ask("ocpp_recall_transaction", transaction_id=1) == closed
-    assert site.ask("ocpp_recall_charger", charger_id="CPX") is None  # nothing is open
+    assert site.ask("ocpp_open_transactions", id_tag=None, charger_id="CPX") == []
 
 
 def test_until_it_is_stored_memory_has_the_later_word(site: Site) -> None:
