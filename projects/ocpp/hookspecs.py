@@ -77,6 +77,11 @@ def ocpp_recall_start(
 
 
 @hookspec(firstresult=True)
+def ocpp_recall_stop(charger_id: str, meter_stop_wh: int, stop_time_raw: str) -> Transaction | None:
+    """Find the latest transaction of a charger that these words ended, for a stop without an id."""
+
+
+@hookspec(firstresult=True)
 def ocpp_open_transactions(id_tag: str | None, charger_id: str | None) -> list[Transaction] | None:
     """List the open transactions of a tag (compared without case), of a charger, or all."""
 

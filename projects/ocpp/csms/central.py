@@ -102,7 +102,8 @@ class CentralSystem:
         self.closing = False
         self._events = gateway.service(Events)
         self._link_ids = itertools.count(1)
-        self._recall = Recall(self.decisions.recall_transaction, self.decisions.recall_start)
+        ask = self.decisions
+        self._recall = Recall(ask.recall_transaction, ask.recall_start, ask.recall_stop)
         self._recalled_all = False
         self._sessions = 0
 

@@ -13,7 +13,7 @@ from gway.projects.ocpp.transactions.rules import limit_concurrency, same_tag
 if TYPE_CHECKING:
     from gway.projects.ocpp.csms.central import CentralSystem
     from gway.projects.ocpp.csms.charger import Charger
-    from gway.projects.ocpp.transactions.words import StartWords
+    from gway.projects.ocpp.transactions.words import StartWords, StopWords
 
 NOBODY = TagDecision(TagStatus.ACCEPTED, reason="nobody decides about tags", source="policy")
 
@@ -125,6 +125,16 @@ class Decisions:
             id_tag=words.id_tag,
             meter_start_wh=words.meter_start_wh,
             start_time_raw=words.time_raw,
+        )
+        return found
+
+    def recall_stop(self, charger_id: str, words: StopWords) -> Transaction | None:
+        """Find the transaction in the store that these very words ended."""
+        found: Transaction | None = self._ask(
+            "ocpp_recall_stop",
+            charger_id=charger_id,
+            meter_stop_wh=words.meter_stop_wh,
+            stop_time_raw=words.time_raw,
         )
         return found
 

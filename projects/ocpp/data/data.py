@@ -123,6 +123,11 @@ def ocpp_recall_start(
 
 
 @hookimpl
+def ocpp_recall_stop(charger_id: str, meter_stop_wh: int, stop_time_raw: str) -> Transaction | None:
+    return _store().recall_stop(charger_id, meter_stop_wh, stop_time_raw)
+
+
+@hookimpl
 def ocpp_open_transactions(id_tag: str | None, charger_id: str | None) -> list[Transaction]:
     return _store().open_transactions(id_tag, charger_id)
 

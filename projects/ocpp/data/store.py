@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("ocpp.data")
 
 TICK_S = 1.0
+LATEST = 100  # transactions of a charger among which a stop without an id is looked for
 
 INSERT_ORPHAN = (
     "INSERT INTO orphans (charger_id, action, reason, payload, at) VALUES (?, ?, ?, ?, ?)"
@@ -295,6 +296,20 @@ class Store:
             codec.clean(start_time_raw),
             codec.whole(meter_start_wh),
             codec.tag_key(id_tag),
+        )
+
+    def recall_stop(
+        self, charger_id: str, meter_stop_wh: int, stop_time_raw: str
+    ) -> Transaction | None:
+        """Find the transaction that these very words ended, among a charger's latest."""
+        return self._first(
+            "transaction_id IN (SELECT transaction_id FROM transactions WHERE charger_id = ?"
+            " ORDER BY started_at DESC LIMIT ?) AND state = 'stopped'"
+            " AND meter_stop_wh = ? AND stop_time_raw = ?",
+            charger_id,
+            LATEST,
+            codec.whole(meter_stop_wh),
+            codec.clean(stop_time_raw),
         )
 
     def open_transactions(self, id_tag: str | None, charger_id: str | None) -> list[Transaction]:

@@ -254,6 +254,9 @@ class Ledger:
         for one in self._recent.values():
             if one.state == "stopped" and _same_stop(one, words):
                 return one, ""
+        ended = self.recall.stop(self.charger_id, words)
+        if ended is not None and _same_stop(ended, words):
+            return ended, ""
         fitting = [
             one
             for one in self._open.values()

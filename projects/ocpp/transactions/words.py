@@ -105,8 +105,9 @@ class Recall(msgspec.Struct, frozen=True):
     """How the ledger asks the store for what it does not hold itself.
 
     `transaction(id)` finds one of any charger, `start(charger_id, words)` the one
-    that these very words began.
+    that these very words began, `stop(charger_id, words)` the one that they ended.
     """
 
     transaction: Callable[[int], Transaction | None] = _nothing
     start: Callable[[str, StartWords], Transaction | None] = _nothing
+    stop: Callable[[str, StopWords], Transaction | None] = _nothing

@@ -111,6 +111,20 @@ def test_the_same_start_is_found_again_also_after_the_stop(site: Site, later: An
         assert site.ask("ocpp_recall_start", **{**words, name: other}) is None
 
 
+def test_the_same_stop_is_found_again(site: Site, later: Any) -> None:
+    stopped = site.session()
+    site.session(energy_wh=7_000)
+    words = {
+        "charger_id": "CPX",
+        "meter_stop_wh": stopped.meter_stop_wh,
+        "stop_time_raw": stopped.stop_time_raw,
+    }
+    later()
+    assert site.ask("ocpp_recall_stop", **words) == stopped
+    for name, other in [("charger_id", "CPY"), ("meter_stop_wh", 1), ("stop_time_raw", "")]:
+        assert site.ask("ocpp_recall_stop", **{**words, name: other}) is None
+
+
 def test_the_same_start_is_never_stored_twice(site: Site) -> None:
     started = site.start()
     again = msgspec.structs.replace(started, transaction_id=started.transaction_id + 1)

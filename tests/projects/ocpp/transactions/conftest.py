@@ -41,7 +41,8 @@ class Desk:
             for one in self.store.values()
             if one.state == "open" and one.charger_id == self.charger_id
         ]
-        self.ledger = Ledger(self.charger_id, held, Recall(self.store.get, self._recall_start))
+        recall = Recall(self.store.get, self._recall_start, self._recall_stop)
+        self.ledger = Ledger(self.charger_id, held, recall)
 
     def _recall_start(self, charger_id: str, words: StartWords) -> Transaction | None:
         for one in self.store.values():
@@ -52,6 +53,12 @@ class Desk:
                 and one.id_tag.casefold() == words.id_tag.casefold()
                 and one.meter_start_wh == words.meter_start_wh
             ):
+                return one
+        return None
+
+    def _recall_stop(self, charger_id: str, words: StopWords) -> Transaction | None:
+        for one in self.store.values():
+            if (one.charger_id, one.stop_time_raw) == (charger_id, words.time_raw):
                 return one
         return None
 

@@ -67,6 +67,16 @@ def test_another_chargers_transaction_is_an_orphan_and_untouched(desk):
     assert desk.store[started.transaction_id] == started
 
 
+def test_a_stop_without_an_id_is_known_again_after_a_restart(desk):
+    desk.start(1, id_tag="ADA")
+    bob = desk.start(2, id_tag="BOB").transaction
+    ended = desk.stop(-1, 4_500, id_tag="ADA").transaction
+    desk.restart()
+    again = desk.stop(-1, 4_500)  # alone it would fit what Bob is charging
+    assert (again.kind, again.transaction) == (StopKind.REPEAT, ended)
+    assert desk.stop(-1, 5_500).transaction.transaction_id == bob.transaction_id
+
+
 def test_a_stop_without_an_id_is_matched_to_the_one_open_transaction(desk):
     started = desk.start(id_tag="ADA").transaction
     stopped = desk.stop(-1, 4_500, id_tag="ada")
