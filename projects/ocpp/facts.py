@@ -108,7 +108,7 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
     rule: str = ""
 
 
-class Boot(msgspec.Struct, frozen=True):
+class Boot(msgspec.Struct, frozen=True, gc=False):
     """What a charger said of itself in its last BootNotification."""
 
     vendor: str
@@ -121,7 +121,7 @@ class Boot(msgspec.Struct, frozen=True):
     meter_serial: str | None = None
 
 
-class ConnectorStatus(msgspec.Struct, frozen=True):
+class ConnectorStatus(msgspec.Struct, frozen=True, gc=False):
     """The last StatusNotification of a connector (0 is the whole charger)."""
 
     connector_id: int
@@ -134,7 +134,7 @@ class ConnectorStatus(msgspec.Struct, frozen=True):
     at: datetime | None = None
 
 
-class Transaction(msgspec.Struct, kw_only=True, frozen=True):
+class Transaction(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """A charging transaction as far as it is known.
 
     `state` is "open", "stopped" (the charger said so) or "inferred" (closed by us
@@ -187,7 +187,7 @@ class Sample(msgspec.Struct, frozen=True, gc=False):
     format: str = "Raw"
 
 
-class Reading(msgspec.Struct, kw_only=True, frozen=True):
+class Reading(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """One MeterValues message, or the transactionData of a stop.
 
     `transaction_id` is the one it belongs to after matching (None: to no
@@ -271,7 +271,7 @@ class Command(msgspec.Struct, kw_only=True):
     late: bool = False
 
 
-class ChargerMemory(msgspec.Struct, kw_only=True, frozen=True):
+class ChargerMemory(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """What the store remembers of a charger when it connects again."""
 
     charger_id: str

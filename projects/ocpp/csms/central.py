@@ -23,7 +23,7 @@ from gway.projects.ocpp.csms.framelog import FrameLog
 from gway.projects.ocpp.csms.handlers import Handlers
 from gway.projects.ocpp.csms.money import StorageGate
 from gway.projects.ocpp.csms.options import Options
-from gway.projects.ocpp.csms.runtime import GeventRuntime, Runtime
+from gway.projects.ocpp.csms.runtime import Flag, GeventRuntime, Runtime
 from gway.projects.ocpp.csms.session import Session
 from gway.projects.ocpp.csms.topics import topic_of
 from gway.projects.ocpp.facts import (
@@ -45,6 +45,8 @@ log = logging.getLogger("ocpp.csms")
 Item = tuple[Session, bytes | None]
 TELL_SEEN_EVERY = timedelta(seconds=10)
 KEPT_AWAY = 10_000  # chargers that are not connected but stay in memory
+BROUGHT_AT_ONCE = 200  # chargers that come from the store before others have their turn
+RECALL_TURN_S = 1.0
 COMPARED = 500  # chargers among which a misspelt id is looked for
 GOING_AWAY = 1001
 OUR_COMPLAINTS = frozenset({1002, 1003, 1007, 1009, 1011})  # what the peer did to be closed
@@ -105,6 +107,7 @@ class CentralSystem:
         ask = self.decisions
         self._recall = Recall(ask.recall_transaction, ask.recall_start, ask.recall_stop)
         self._recalled_all = False
+        self._recalling: Flag | None = None
         self._sessions = 0
 
     def close(self) -> None:
@@ -214,7 +217,8 @@ class CentralSystem:
         self.emit("ocpp_charger_disconnected", link=session.link, code=code, reason=reason, at=at)
         self.changed(charger, "disconnected")
         self.drop_stranger(charger.charger_id)
-        if charger.session is None and len(self.chargers) > KEPT_AWAY:
+        # What is being recalled may be older than what a charger did since: none is dropped now.
+        if charger.session is None and len(self.chargers) > KEPT_AWAY and self._recalling is None:
             self._drop_away()
 
     def drop_stranger(self, charger_id: str) -> None:
@@ -337,18 +341,30 @@ class CentralSystem:
         return did_you_mean(charger_id, known) or "see `gway ocpp.csms chargers`"
 
     def recall_all(self) -> None:
-        """Bring the chargers that the store knows into the list, once."""
-        if self._recalled_all:
-            return
+        """Bring the chargers that the store knows into the list, once; others wait for it."""
+        while not self._recalled_all:
+            if self._recalling is not None:
+                self._recalling.wait(RECALL_TURN_S)
+                continue
+            done = self._recalling = self.runtime.flag()
+            try:
+                self._bring_back()
+                self._recalled_all = True
+            finally:
+                self._recalling = None
+                done.set()
+
+    def _bring_back(self) -> None:
         memories: list[ChargerMemory] = (
             self.plugins.decide("ocpp_recall_chargers", limit=KEPT_AWAY) or []
         )
-        self._recalled_all = True
-        for memory in memories:
+        for number, memory in enumerate(memories, start=1):
             if memory.charger_id not in self.chargers:
                 charger = self.chargers[memory.charger_id] = Charger(memory.charger_id)
                 charger.remember(memory)
                 charger.ledger = Ledger(memory.charger_id, memory.open_transactions, self._recall)
+            if not number % BROUGHT_AT_ONCE:
+                self.runtime.breathe()
 
     def close_transactions(self, charger_id: str) -> list[Transaction]:
         """Close the open transactions of a charger, as an operator who knows better."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -52,7 +53,7 @@ def find_chargers(
         whole = not charger.faults
         if not (faulted and whole):
             found.append((whole, not charger.connected, charger.charger_id, charger))
-    found.sort(key=lambda one: one[:3])
+    found.sort(key=itemgetter(0, 1, 2))
     return [charger for *_, charger in found]
 
 

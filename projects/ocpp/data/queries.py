@@ -144,6 +144,7 @@ def readings(connection: sqlite3.Connection, transaction_id: int) -> list[Row]:
     )
 
 
+Stored = tuple[Row, list[Row], list[Row]]
 Known = tuple[Row | None, list[Row], list[Row]]
 
 
@@ -158,12 +159,29 @@ def charger(connection: sqlite3.Connection, charger_id: str) -> Known:
     )
 
 
-def chargers(connection: sqlite3.Connection, limit: int) -> list[tuple[Row, list[Row], list[Row]]]:
-    """Read the chargers heard of last, with connectors and open transactions."""
-    found = rows(connection, "SELECT * FROM chargers ORDER BY last_seen_at DESC LIMIT ?", (limit,))
-    connectors = _by_charger(rows(connection, "SELECT * FROM connectors"))
-    charging = _by_charger(open_transactions(connection, None, None))
-    return [(row, connectors[row["charger_id"]], charging[row["charger_id"]]) for row in found]
+def latest_chargers(connection: sqlite3.Connection, limit: int) -> list[str]:
+    """List the chargers heard of last, the latest first."""
+    found = connection.execute(
+        "SELECT charger_id FROM chargers ORDER BY last_seen_at DESC LIMIT ?", (limit,)
+    )
+    return [row[0] for row in found]
+
+
+def chargers(connection: sqlite3.Connection, charger_ids: Sequence[str]) -> list[Stored]:
+    """Read some chargers in the order given, with connectors and open transactions.
+
+    :param charger_ids: some hundred at most; those without a row are left out
+    """
+    among = f"charger_id IN ({', '.join('?' * len(charger_ids))})"
+    found = rows(connection, f"SELECT * FROM chargers WHERE {among}", charger_ids)
+    connectors = _by_charger(
+        rows(connection, f"SELECT * FROM connectors WHERE {among}", charger_ids)
+    )
+    charging = _by_charger(
+        transactions(connection, f"state = 'open' AND {among} ORDER BY sequence", charger_ids)
+    )
+    by_id = {row["charger_id"]: row for row in found}
+    return [(by_id[one], connectors[one], charging[one]) for one in charger_ids if one in by_id]
 
 
 def _by_charger(found: Iterable[Row]) -> defaultdict[str, list[Row]]:

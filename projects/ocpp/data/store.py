@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from gway.projects.ocpp.data import codec, queries, schema
@@ -36,6 +37,8 @@ log = logging.getLogger("ocpp.data")
 
 TICK_S = 1.0
 LATEST = 100  # transactions of a charger among which a stop without an id is looked for
+READ_AT_ONCE = 500  # chargers in one turn of the thread pool
+RECALLED_AT_ONCE = 50  # chargers put together in one turn of the hub: a few milliseconds
 
 INSERT_ORPHAN = (
     "INSERT INTO orphans (charger_id, action, reason, payload, at) VALUES (?, ?, ?, ?, ?)"
@@ -265,13 +268,29 @@ class Store:
         return self.notes.recall(charger_id, stored, connectors, self._open(open_rows))
 
     def recall_chargers(self, limit: int) -> list[ChargerMemory]:
-        """Tell what is known of all chargers, those heard of last first."""
-        return [
-            self.notes.recall(stored["charger_id"], stored, connectors, self._open(open_rows))
-            for stored, connectors, open_rows in self.database.read(
-                lambda connection: queries.chargers(connection, limit)
-            )
-        ]
+        """Tell what is known of all chargers, those heard of last first.
+
+        Read and put together some at a time: other greenlets go on in between.
+        """
+        read = self.database.read
+        latest = read(lambda connection: queries.latest_chargers(connection, limit))
+        memories: list[ChargerMemory] = []
+        for first in range(0, len(latest), READ_AT_ONCE):
+            some = latest[first : first + READ_AT_ONCE]
+            for known in read(partial(queries.chargers, charger_ids=some)):
+                memories.append(self._memory(*known))
+                if not len(memories) % RECALLED_AT_ONCE:
+                    self._breathe()
+        return memories
+
+    def _memory(self, stored: Row, connectors: list[Row], open_rows: list[Row]) -> ChargerMemory:
+        return self.notes.recall(stored["charger_id"], stored, connectors, self._open(open_rows))
+
+    def _breathe(self) -> None:
+        if self.database.hub is not None:
+            import gevent
+
+            gevent.sleep(0)
 
     def recall_transaction(self, transaction_id: int) -> Transaction | None:
         """Find a transaction by its id."""

@@ -2,10 +2,14 @@
 
 from datetime import timedelta
 
+import gevent
 import pytest
 
-from gway.errors import GwayError
+from gway import hookimpl
+from gway.errors import DecisionFailed, GwayError
+from gway.projects.ocpp.csms.central import BROUGHT_AT_ONCE, CentralSystem
 from gway.projects.ocpp.csms.framelog import PER_CHARGER, SHARED, SHOWN_BYTES, FrameLog
+from gway.projects.ocpp.csms.runtime import GeventRuntime
 from gway.projects.ocpp.facts import Boot, ChargerMemory, ConnectorStatus
 
 
@@ -140,3 +144,65 @@ def test_pages_hear_of_changes(site, line):
     events.publish = lambda topic, data: heard.append((topic, data["what"]))
     line.call("Heartbeat")
     assert heard == [("ocpp", "Heartbeat"), ("ocpp:CPX", "Heartbeat")]
+
+
+# --- what the store remembers of all, at the first look ---
+
+
+class SlowStore:
+    """Remembers one charger after a while; fails as often as it is told to."""
+
+    def __init__(self, failures=0, meanwhile=lambda: None):
+        self.asked = 0
+        self.failures = failures
+        self.meanwhile = meanwhile
+
+    @hookimpl
+    def ocpp_recall_chargers(self):
+        self.asked += 1
+        self.meanwhile()
+        if self.asked <= self.failures:
+            raise OSError("the disk is away")
+        return [ChargerMemory(charger_id="OLD")]
+
+
+def look_twice(site, store):
+    """Look at all chargers in two greenlets at once."""
+    site.gateway.plugins.register(store)
+    central = CentralSystem(site.gateway, GeventRuntime(lambda item: None))
+    looks = [gevent.spawn(central.list_chargers), gevent.spawn(central.known, "OLD")]
+    gevent.joinall(looks, timeout=10)
+    return looks
+
+
+def test_two_who_look_at_once_both_see_all_and_the_store_is_asked_once(site):
+    store = SlowStore(meanwhile=lambda: gevent.sleep(0.01))
+    one, other = look_twice(site, store)
+    assert [row["charger_id"] for row in one.get(timeout=1)] == ["OLD"]
+    assert other.get(timeout=1).charger_id == "OLD"
+    assert store.asked == 1
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_when_the_store_fails_the_next_who_waits_asks_again(site, capsys):
+    store = SlowStore(failures=1, meanwhile=lambda: gevent.sleep(0.01))
+    one, other = look_twice(site, store)
+    assert isinstance(one.exception, DecisionFailed)
+    assert other.get(timeout=1).charger_id == "OLD"
+    assert store.asked == 2
+
+
+def test_others_have_their_turn_while_thousands_are_brought_back(site):
+    for number in range(3 * BROUGHT_AT_ONCE):
+        memory = ChargerMemory(charger_id=f"C{number}")
+        site.store.memories[memory.charger_id] = memory
+    site.central.recall_all()
+    assert len(site.central.chargers) == 3 * BROUGHT_AT_ONCE
+    assert site.runtime.breaths == 3
+
+
+def test_nobody_is_dropped_for_space_while_older_memories_come_back(site, line, monkeypatch):
+    monkeypatch.setattr("gway.projects.ocpp.csms.central.KEPT_AWAY", 0)
+    site.gateway.plugins.register(SlowStore(meanwhile=line.close))
+    site.central.recall_all()
+    assert set(site.central.chargers) == {"CPX", "OLD"}
