@@ -45,6 +45,13 @@ def charger_id_of(path: str) -> str:
         raise BadId("the charger id is not UTF-8") from None
     if not text:
         raise BadId("the path ends without a charger id")
+    return checked_id(text)
+
+
+def checked_id(text: str) -> str:
+    """Give a charger id back if a charger can have it; raise BadId otherwise."""
+    if not text:
+        raise BadId("the charger id is empty")
     if len(text) > MAX_ID_LENGTH:
         raise BadId(f"the charger id has more than {MAX_ID_LENGTH} characters")
     if not text.isprintable() or _FORBIDDEN & set(text):

@@ -16,6 +16,7 @@ from gway.errors import UsageError
 from gway.hookspecs import HealthCheck
 from gway.marks import shown_as
 from gway.projects.ocpp.csms import terminal
+from gway.projects.ocpp.csms.admission import BadId, checked_id
 from gway.projects.ocpp.csms.buttons import (
     render_command_answer,
     view_post_approve,
@@ -322,6 +323,10 @@ def approve(charger_id: str, *, registration: Registration = "Accepted") -> Row:
     :param registration: Accepted, or Pending or Rejected to take it back
     """
     central = _central()
+    try:
+        checked_id(charger_id)
+    except BadId as why:
+        raise UsageError(f"no charger can have the id {charger_id[:60]!r}", str(why)) from None
     central.register(charger_id, registration)
     return central.snapshot(charger_id)
 

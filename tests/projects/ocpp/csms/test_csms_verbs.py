@@ -140,6 +140,13 @@ def test_time_limits_of_one_charger_are_set(serving, line):
     assert line.ping_interval_s == 0
 
 
+@pytest.mark.parametrize("charger_id", ["", "../x", "a/b", "x" * 49, "\x00", "<b>", " CP"])
+def test_nobody_approves_what_no_charger_can_be_called(serving, charger_id):
+    with pytest.raises(UsageError, match="no charger can have the id"):
+        csms.api_approve(charger_id)
+    assert list(serving.central.chargers) == []
+
+
 @pytest.mark.parametrize("seconds", [-1, 86_401, 1e308, float("nan")])
 def test_a_time_limit_that_is_none_changes_nothing(serving, line, seconds):
     for name in ("call_timeout_s", "ping_interval_s"):
