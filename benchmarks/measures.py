@@ -53,6 +53,7 @@ def contest(bench: Bench) -> None:
                 rates[name, large] = load.rate
                 what = kind if name in ("gway ocpp.csms", "ocpp package") else f"{size} echo"
                 _add_load(bench, f"{name}, {what}", load)
+        _with_another_plugin(bench, field[0])
     ours, package, echo, stock = (contestant.name for contestant in field)
     floor = bench.report.at_least
     floor("Heartbeat, to the ocpp package", rates[ours, False] / rates[package, False], 6)
@@ -60,6 +61,15 @@ def contest(bench: Bench) -> None:
     floor("durable MeterValues, to our bare echo", rates[ours, True] / rates[echo, True], 0.2)
     floor("echo of 57 B, to gevent-websocket's", rates[echo, False] / rates[stock, False], 3)
     floor("echo of 1 KB, to gevent-websocket's", rates[echo, True] / rates[stock, True], 10)
+
+
+def _with_another_plugin(bench: Bench, ours: Contestant) -> None:
+    """Show what a plugin that subscribes to every frame costs."""
+    ours.server.ask("frames on")
+    for kind, _, large in KINDS:
+        loads = compete([ours], large=large, seconds=bench.plan.seconds, rounds=1)
+        _add_load(bench, f"{ours.name}, {kind}, a plugin hears all", median(loads[ours.name]))
+    ours.server.ask("frames off")
 
 
 def _field(bench: Bench, stack: ExitStack) -> list[Contestant]:

@@ -1,4 +1,4 @@
-"""Our central system as a site has it: store, tags, pages and hooks, all on.
+"""Our central system as a site has it: store, tags and pages, each by its hooks.
 
 It serves the workspace that `GWAY_WORKSPACE` names.
 """
@@ -25,10 +25,15 @@ PROJECTS = ("ocpp.csms", "ocpp.data", "ocpp.rfid")
 
 
 class FrameCounter:
-    """Stands for a message log: a subscriber to every frame that does next to nothing."""
+    """Stands for a plugin's message log: hears of every frame and does next to nothing."""
 
     def __init__(self) -> None:
         self.frames = 0
+
+    def subscribe(self, arguments: list[str]) -> dict[str, object]:
+        """Begin or end to listen ("on" or "off")."""
+        (gw.plugins.register if arguments == ["on"] else gw.plugins.unregister)(self)
+        return {"frames": self.frames}
 
     @hookimpl
     def ocpp_frame(self, frame: Frame) -> None:
@@ -57,8 +62,6 @@ def main() -> None:
     """Serve until standard input is closed."""
     for name in PROJECTS:
         gw.web.app.setup_app(name)
-    frames = FrameCounter()
-    gw.plugins.register(frames)
     # What is printed for people must not be mixed with the side channel.
     answers, sys.stdout = sys.stdout, sys.stderr
     gw.web.server.start_app(host="127.0.0.1", port=0, ws_port=0)
@@ -67,7 +70,13 @@ def main() -> None:
     ports = {name: int(record[name].rpartition(":")[2].strip("/")) for name in ("url", "ws_url")}
     print(json.dumps({"port": ports["url"], "ws_port": ports["ws_url"]}), flush=True)
     ticker = Ticker()
-    answer_until_closed({"stall": lambda _: {"stall_ms": ticker.take_ms()}, "page": page_ms})
+    answer_until_closed(
+        {
+            "stall": lambda _: {"stall_ms": ticker.take_ms()},
+            "page": page_ms,
+            "frames": FrameCounter().subscribe,
+        }
+    )
     gw.close()
 
 
