@@ -48,7 +48,7 @@ class Session:
     """What the model keeps of a start, and the first stop of it."""
 
     key: Key
-    time: datetime | None
+    time: datetime | None  # None as well when it was told before it was that late
     stop: tuple[int, str] | None = None
 
     @property
@@ -347,7 +347,9 @@ class Chargers(RuleBasedStateMachine):
             assert known not in self.sessions, "an id was given twice"
             assert 0 < known < 2**31
             self.starts[key] = known
-            self.sessions[known] = Session(key, parsed(raw))
+            began = parsed(raw)
+            ahead = began is not None and began - self.now > timedelta(minutes=15)
+            self.sessions[known] = Session(key, None if ahead else began)
             assert told.after.transactions[known]["state"] == "open"
             self.check_closed(told, charger_id, connector, but=known)
         else:
