@@ -23,6 +23,7 @@ from benchmarks.stage import (
     register,
     workspace,
 )
+from benchmarks.validation import validation
 
 KINDS = (("Heartbeat", "57 B", False), ("MeterValues", "1 KB", True))
 PAGES = ("/healthz", "/ocpp/csms/charger-status")
@@ -277,5 +278,6 @@ ALL: dict[str, Callable[[Bench], None]] = {
     "memory": idle_memory,
     "accepts": accepts,
     "pages": pages,
+    "validation": validation,
     "startup": start_up,
 }
