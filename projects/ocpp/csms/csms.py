@@ -199,7 +199,7 @@ def gway_health() -> list[HealthCheck]:
     if not gw.has_service(CentralSystem):
         return []
     gate = _central().gate
-    return [HealthCheck("ocpp.storage", not gate.closed, gate.reason)]
+    return [HealthCheck("ocpp.storage", gate.is_open(), gate.reason)]
 
 
 @hookimpl

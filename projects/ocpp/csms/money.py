@@ -58,6 +58,7 @@ class StorageGate:
         self._rest_s = rest_s
         self._asked_at = 0.0
         self._failed_at = 0.0
+        self._unknown = False
         self.closed = False
         self.reason = ""
 
@@ -77,20 +78,28 @@ class StorageGate:
             log.warning("transactions are stored again")
 
     def lets_in(self) -> bool:
-        """Tell whether a charger may connect; asks the store when it is time to."""
-        if not self.closed:
+        """Tell whether a charger may connect."""
+        if self.is_open():
             return True
         now = self._clock()
-        if now - self._asked_at < PROBE_S:
-            return False
-        self._asked_at = now
-        ready = self._ask()
-        if ready:
-            self.worked()
-        elif ready is None and now - self._failed_at >= self._rest_s:
+        if self._unknown and now - self._failed_at >= self._rest_s:
             self._failed_at = now  # one charger may try; the next only after another rest
             return True
-        return bool(ready)
+        return False
+
+    def is_open(self) -> bool:
+        """Tell whether all are let in; asks the store when it is time to.
+
+        A balancer that sends no chargers while we are not ready must learn that we are.
+        """
+        now = self._clock()
+        if self.closed and now - self._asked_at >= PROBE_S:
+            self._asked_at = now
+            ready = self._ask()
+            self._unknown = ready is None
+            if ready:
+                self.worked()
+        return not self.closed
 
 
 class Settlement:

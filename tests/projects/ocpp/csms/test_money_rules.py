@@ -306,6 +306,25 @@ def test_the_gate_lets_one_try_after_a_rest_when_nobody_knows(gate, moment):
     assert gate.lets_in()
 
 
+def test_the_gate_opens_for_whoever_asks_about_it_when_the_store_works_again(gate, moment):
+    moment.ready = False
+    moment.seconds = 100
+    gate.failed(OSError("full"))
+    assert not gate.is_open()
+    moment.ready = True
+    moment.seconds = 102
+    assert gate.is_open()
+    assert gate.reason == ""
+
+
+def test_asking_about_the_gate_takes_no_chargers_turn_to_try(gate, moment):
+    moment.seconds = 100
+    gate.failed(OSError("full"))
+    moment.seconds = 106
+    assert not gate.is_open()
+    assert gate.lets_in()
+
+
 def test_the_gate_asks_the_store_at_most_once_a_second(gate, moment):
     moment.ready = False
     moment.seconds = 100
