@@ -28,9 +28,11 @@ ARGS = [
 ]
 
 
-@pytest.fixture(scope="session")
+# Not for the session: while playwright is open, its event loop counts as running in this
+# thread, and no other test could start one of its own.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """A headless Chromium for all tests: that of the system, or playwright's own."""
+    """A headless Chromium for the tests of a file: that of the system, or playwright's own."""
     from playwright.sync_api import sync_playwright
 
     system = "/usr/bin/chromium"
