@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from gway.errors import GwayError
+from gway.errors import GwayError, UsageError
 from gway.native import in_thread
 from gway.projects.sql import migrations
 from gway.projects.sql.presence import Presence
@@ -113,6 +113,8 @@ class Database:
     def wait_for(self, unit: Unit) -> None:
         """Submit a unit and wait until it is durable; raises what went wrong."""
         error = self._outcome_of(unit)
+        if isinstance(error, OverflowError):
+            raise _out_of_range(error) from None
         if error is not None:
             raise error
 
@@ -278,6 +280,9 @@ class Database:
         except sqlite3.Error:
             connection.close()
             raise
+        except OverflowError as error:  # a parameter: nothing in the file has that number
+            idle.append(connection)
+            raise _out_of_range(error) from None
         except BaseException:
             idle.append(connection)
             raise
@@ -289,6 +294,8 @@ class Database:
     def _back_up(self, to: Path) -> int:
         if to.exists():
             raise GwayError(f"{to}: is there already", hint="name a file that does not exist")
+        if not to.parent.is_dir():
+            raise GwayError(f"there is no folder {to.parent}", hint="make it, or name another")
         partial = to.with_name(to.name + ".partial")
         partial.unlink(missing_ok=True)
         os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -338,6 +345,10 @@ class _NativeEvent:
 
     def wait(self) -> None:
         self._lock.acquire()
+
+
+def _out_of_range(error: OverflowError) -> UsageError:
+    return UsageError(f"a number is out of range: {error}")
 
 
 def rows(connection: sqlite3.Connection, sql: str, params: Sequence[object] = ()) -> list[Row]:

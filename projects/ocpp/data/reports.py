@@ -14,15 +14,19 @@ from gway.projects.sql.database import Database, Row
 
 Day = date | datetime
 PER_PAGE = 1_000  # the most that one page may hold
+FIRST_YEAR, LAST_YEAR = 1970, 9998
 
 
 def moment(day: Day | None, *, end: bool = False) -> datetime | None:
     """Turn a day or a time into a time; days are UTC.
 
     :param end: a day as the end of a span includes all of it
+    Errors: UsageError for a year that calendars cannot count from.
     """
     if day is None:
         return None
+    if not FIRST_YEAR <= day.year <= LAST_YEAR:
+        raise UsageError(f"{day:%F} is too far away", hint=f"from {FIRST_YEAR} to {LAST_YEAR}")
     if isinstance(day, datetime):
         return day if day.tzinfo is not None else day.replace(tzinfo=UTC)
     return datetime.combine(day + timedelta(days=1) if end else day, time(), UTC)

@@ -42,6 +42,15 @@ def test_what_a_long_read_raises_is_raised_here_and_not_printed(
     assert capfd.readouterr().err == ""
 
 
+def test_a_number_that_no_row_can_have_is_a_mistake_of_who_asks(database: Database) -> None:
+    for number in (2**63, -(2**63) - 1, 10**400):
+        with pytest.raises(UsageError, match="a number is out of range"):
+            database.query("SELECT * FROM items WHERE item_id = ?", (number,))
+        with pytest.raises(UsageError, match="a number is out of range"):
+            database.execute("INSERT INTO items (item_id) VALUES (?)", (number,))
+    assert database.query("SELECT * FROM items WHERE item_id = ?", (2**63 - 1,)) == []
+
+
 def test_a_read_sees_one_state_throughout(path: Path) -> None:
     database = Database(path)
     database.migrate("test", [ITEMS])

@@ -156,6 +156,9 @@ def test_spans_that_cannot_be_are_refused(site: Site) -> None:
         series(site, since=date(2024, 5, 18), until=date(2024, 5, 17))
     with pytest.raises(UsageError, match="too many"):
         series(site, since=date(2000, 1, 1), until=DAY, step="15min")
+    for day in (date(1, 1, 1), date(1969, 12, 31), date(9999, 12, 31)):
+        with pytest.raises(UsageError, match="too far away"):
+            series(site, until=day)
 
 
 def test_a_closed_session_of_unknown_energy_counts_what_its_readings_say(site: Site) -> None:
