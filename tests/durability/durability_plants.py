@@ -56,7 +56,7 @@ def no_deduplication() -> None:
     from gway.projects.ocpp.transactions.ledger import Ledger
 
     Ledger.find_start = lambda self, words: None  # type: ignore[method-assign]
-    codec.INSERT_READING = codec.INSERT_READING.partition(" WHERE NOT EXISTS")[0]
+    codec.INSERT_READING_ONCE = codec.INSERT_READING
     first = schema.STEPS[0].replace("CREATE UNIQUE INDEX transaction_starts", "CREATE INDEX x")
     schema.STEPS = (first, *schema.STEPS[1:])
 

@@ -61,9 +61,9 @@ _READING_COLUMNS = (
     " power_w, soc_percent, last_energy_wh, last_power_w, last_soc_percent, last_sample_time,"
     " flags, raw"
 )
-# A charger that got no answer says the same again, after a restart of ours as well:
-# what a transaction's last reading holds already is not stored twice.
-INSERT_READING = f"""
+INSERT_READING = f"INSERT INTO readings ({_READING_COLUMNS}) VALUES ({', '.join('?' * 16)})"
+# What the last reading of a transaction holds already is not stored twice.
+INSERT_READING_ONCE = f"""
 INSERT INTO readings ({_READING_COLUMNS})
 SELECT {", ".join(f"?{number}" for number in range(1, 17))} WHERE NOT EXISTS (
     SELECT 1 FROM readings WHERE raw = ?16 AND origin = ?5 AND connector_id = ?2

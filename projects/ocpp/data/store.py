@@ -13,6 +13,7 @@ from gway.projects.ocpp.data.closings import Closings
 from gway.projects.ocpp.data.ids import TransactionIds
 from gway.projects.ocpp.data.notes import Notes
 from gway.projects.ocpp.data.records import Records
+from gway.projects.ocpp.data.repeats import LastReadings
 from gway.projects.ocpp.facts import (
     Boot,
     ChargerMemory,
@@ -83,6 +84,7 @@ class Store:
         self.ids = TransactionIds(self.database)
         self.notes = Notes(self.database)
         self.records = Records(self.database, gateway.workspace.root / "work/ocpp/records")
+        self.last_readings = LastReadings()
         self.closings = Closings(self.database, self.records.request)
         self._timer: Any = None
         if self.database.hub is not None:
@@ -124,9 +126,10 @@ class Store:
     ) -> None:
         """Keep a reading; the transaction's own row needs no change by it."""
         with receipt.required():
-            self._unit(receipt).execute(
-                codec.INSERT_READING, codec.reading_params(reading, transaction)
-            )
+            sql = codec.INSERT_READING
+            if not self.last_readings.differs(reading):
+                sql = codec.INSERT_READING_ONCE
+            self._unit(receipt).execute(sql, codec.reading_params(reading, transaction))
 
     def transaction_stopped(
         self, transaction: Transaction, reading: Reading | None, receipt: Receipt
@@ -136,7 +139,8 @@ class Store:
             unit = self._unit(receipt)
             self._bring_up_to_date(unit, transaction)
             if reading is not None:
-                unit.execute(codec.INSERT_READING, codec.reading_params(reading, transaction))
+                unit.execute(codec.INSERT_READING_ONCE, codec.reading_params(reading, transaction))
+            self.last_readings.forget(transaction.transaction_id)
             self._record_after(unit, transaction)
 
     def transaction_revised(self, transaction: Transaction, receipt: Receipt) -> None:
@@ -154,6 +158,7 @@ class Store:
 
     def transaction_closed(self, transaction: Transaction, why: str, at: datetime) -> None:
         """Keep that we closed a transaction, with the reason; tried until it is stored."""
+        self.last_readings.forget(transaction.transaction_id)
         self.closings.keep(transaction, why, at)
 
     def _unit(self, receipt: Receipt) -> Unit:

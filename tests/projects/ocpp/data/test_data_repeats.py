@@ -7,7 +7,11 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from .conftest import Site
+from gway.projects.ocpp.data.repeats import KEPT, LastReadings
+from gway.projects.ocpp.facts import Reading
+from gway.projects.ocpp.receipts import Receipt
+
+from .conftest import START, Site
 
 
 def count(site: Site) -> int:
@@ -32,6 +36,43 @@ def test_readings_that_differ_or_belong_elsewhere_are_all_stored(site: Site) -> 
     for transaction, energy_wh in ((one, 1_500), (other, 1_500), (one, 1_600), (one, 1_500)):
         site.meter(transaction, energy_wh)
     assert count(site) == 4
+
+
+def test_a_reading_that_could_not_be_stored_is_stored_when_it_is_repeated(site: Site) -> None:
+    started = site.start()
+    site.meter(started, 1_500)
+    reading = site.reading(started, 1_600)
+    refused = Receipt()
+    words = {"reading": reading, "transaction": started, "at": site.at}
+    site.gateway.plugins.emit("ocpp_meter_values_received", **words, receipt=refused)
+    assert count(site) == 1  # it was told, and never submitted
+    site.meter(started, 1_600)
+    assert count(site) == 2
+    site.meter(started, 1_600)
+    assert count(site) == 2
+
+
+def test_what_is_remembered_is_bounded_and_forgetting_is_harmless() -> None:
+    last = LastReadings()
+    one, other = (
+        Reading(
+            charger_id="C",
+            connector_id=1,
+            transaction_id=1,
+            inferred=False,
+            raw=raw,
+            samples_time=None,
+            at=START,
+        )
+        for raw in (b"[1]", b"[2]")
+    )
+    assert [last.differs(each) for each in (one, other, other, one)] == [False, True, False, True]
+    last.forget(1)
+    assert not last.differs(other)
+    for transaction_id in range(2, 2 * KEPT):
+        last.differs(replace(one, transaction_id=transaction_id))
+    assert not last.differs(replace(other, transaction_id=1))
+    assert len(last) <= KEPT
 
 
 def test_readings_of_no_transaction_are_all_stored(site: Site) -> None:
