@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from gway.errors import GwayError, Terminated
+from gway.errors import GwayError, Terminated, in_words
 from gway.front import Front, read_front, will_serve
 from gway.loader import find_roots, mount
 from gway.workspace import find_root
@@ -52,8 +52,12 @@ def report(error: Exception, debug: bool) -> None:
     if isinstance(error, GwayError):
         message, hint = error.message, error.hint
     else:
-        message = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        hint = None if debug else "this was not foreseen; --debug shows where it happened"
+        message = in_words(error)
+        hint = "--debug shows where it happened"
+        if not isinstance(error, OSError):
+            hint = f"this was not foreseen; {hint}"
+        if debug:
+            hint = None
     print(f"gway: {one_line(message)}", file=sys.stderr)
     if hint:
         print(f"hint: {one_line(hint)}", file=sys.stderr)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from os import PathLike
+
 
 class GwayError(Exception):
     """Something failed in a way that one sentence explains.
@@ -45,6 +47,13 @@ class DecisionFailed(GwayError):
 
 class Terminated(BaseException):
     """The process was asked to end (SIGTERM)."""
+
+
+def in_words(error: Exception) -> str:
+    """Say what an error is that is no GwayError; one about a file names the file first."""
+    if isinstance(error, OSError) and isinstance(error.filename, (str, PathLike)):
+        return f"{error.filename}: {error.strerror}"
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def did_you_mean(name: str, known: list[str] | tuple[str, ...] | set[str]) -> str | None:

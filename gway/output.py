@@ -25,7 +25,9 @@ Format = Literal["text", "json", "csv", "html"]
 Row = Mapping[str, Any]
 
 # More columns than this are a block per row on a terminal: a table would be all line breaks.
+# So are fewer ones that are too wide for it.
 MAX_COLUMNS = 10
+CUT = "…"  # what rich puts in the place of what it cut off
 # A spreadsheet runs a cell that begins with one of these as a formula.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -168,6 +170,8 @@ def _show_text(value: Any, out: TextIO) -> None:
         if items and all(fields_of(each) is not None for each in items):
             rows = rows_of(items)
             _write_table(rows, columns_of(rows), out)
+        elif not items and is_terminal(out):
+            out.write("none\n")  # a person would wonder about silence; a program counts lines
         else:
             out.writelines(cell(each) + "\n" for each in items)
         return
@@ -272,10 +276,8 @@ def _bold(text: str, out: TextIO) -> str:
 
 def _write_table(rows: Sequence[Row], columns: list[str], out: TextIO) -> None:
     if is_terminal(out):
-        if len(columns) > MAX_COLUMNS:
+        if len(columns) > MAX_COLUMNS or not _write_rich_table(rows, columns, out):
             _write_records(rows, columns, out)
-        else:
-            _write_rich_table(rows, columns, out)
         return
     lines = [columns, *([brief(row.get(column)) for column in columns] for row in rows)]
     right = [_is_numeric(rows, column) for column in columns]
@@ -296,21 +298,29 @@ def _write_records(rows: Sequence[Row], columns: list[str], out: TextIO) -> None
         _write_fields({column: row.get(column) for column in columns}, out)
 
 
-def _write_rich_table(rows: Sequence[Row], columns: list[str], out: TextIO) -> None:
+def _write_rich_table(rows: Sequence[Row], columns: list[str], out: TextIO) -> bool:
+    """Write rows as a table; False, and nothing, when words would be cut to fit the screen."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    plain = bool(os.environ.get("NO_COLOR"))
+    console = Console(file=out, color_system=None if plain else "auto")
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for column in columns:
         name = column.replace("_", " ")
         table.add_column(name, justify="right" if _is_numeric(rows, column) else "left")
-    for row in rows:
-        # Text, not str: brackets in data are no markup.
-        table.add_row(*(Text(brief(row.get(column))) for column in columns))
-    plain = bool(os.environ.get("NO_COLOR"))
-    Console(file=out, color_system=None if plain else "auto").print(table)
+    cells = [[brief(row.get(column)) for column in columns] for row in rows]
+    for line in cells:
+        table.add_row(*map(Text, line))  # Text, not str: brackets in data are no markup
+    with console.capture() as captured:
+        console.print(table)
+    text = captured.get()
+    if text.count(CUT) > sum(each.count(CUT) for line in cells for each in line):
+        return False
+    out.write(text)
+    return True
 
 
 def _is_numeric(rows: Sequence[Row], column: str) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from gway.conversion import UNKNOWN
-from gway.errors import BadValue, GwayError, UnknownName, UsageError, did_you_mean
+from gway.errors import BadValue, GwayError, UnknownName, UsageError, did_you_mean, in_words
 from gway.front import FORMATS, OUTER, Front, split_chain
 from gway.loader import Place, mount
 from gway.marks import WEB_PREFIXES
@@ -290,4 +290,4 @@ def sentence(error: Exception) -> GwayError:
     """Make any error one that a person can read."""
     if isinstance(error, GwayError):
         return error
-    return GwayError(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+    return GwayError(in_words(error))

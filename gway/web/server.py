@@ -94,9 +94,10 @@ class Server:
             where = f"{self.host}:{_port(listener)}"
             try:
                 listener.start()
-            except OSError as error:
+            except (OSError, OverflowError) as error:
                 self.stop(timeout_s=0)
-                what = f"cannot listen on {where}: {error.strerror}"
+                why = error.strerror if isinstance(error, OSError) else "a port is 0 to 65535"
+                what = f"cannot listen on {where}: {why}"
                 raise GwayError(what, hint="choose another port; 0 picks a free one") from error
 
     def reload_tls(self) -> None:

@@ -34,6 +34,9 @@ async def several():
     for number in range(2):
         yield number
 
+def locked():
+    raise PermissionError(13, "Permission denied", "/no/way")
+
 def broken():
     raise ZeroDivisionError("no tea")
 
@@ -120,7 +123,8 @@ def test_generators_and_coroutines_are_verbs_too(cli, shop):
         (["shop.kitchen", "find-awg", "x"], 2, "AMPS: 'x' is not an int", ""),
         (["shop.kitchen", "find-awg"], 2, "'shop.kitchen find-awg' needs AMPS", "usage: gway"),
         (["shop.kitchen", "order", "[none]"], 2, "nothing is known for [none]", "default"),
-        (["shop.kitchen", "broken"], 1, "ZeroDivisionError: no tea", "--debug"),
+        (["shop.kitchen", "broken"], 1, "ZeroDivisionError: no tea", "not foreseen; --debug"),
+        (["shop.kitchen", "locked"], 1, "/no/way: Permission denied", "--debug shows"),
         (["--jsn", "x"], 2, "gway has no option '--jsn'", "'--json'"),
         (["--at"], 2, "--at needs a value", "--help"),
         (["--set", "x", "projects"], 2, "is not NAME=VALUE", "settings"),

@@ -170,6 +170,22 @@ def test_a_terminal_gets_a_table_without_markup_from_data(monkeypatch):
     assert "charger id" in text
 
 
+@pytest.mark.parametrize("width", [30, 40])
+def test_a_table_whose_words_do_not_fit_is_a_block_for_each_row(monkeypatch, width):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", str(width))
+    text = shown([{"charger_id": "CP1", "at": AT}] * 2, out=Terminal())
+    assert text.count("2024-05-17T12:00:00Z") == 2
+    assert text.count("charger_id  CP1") == (2 if width == 30 else 0)
+
+
+def test_a_person_is_told_that_there_is_nothing_and_a_program_gets_nothing(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    assert shown([], out=Terminal()) == "none\n"
+    assert (shown([]), shown([], "json", Terminal())) == ("", "[]\n")
+
+
 def test_no_color_is_obeyed(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     assert "\x1b[1m" in shown({"a": 1}, out=Terminal())
