@@ -52,7 +52,7 @@ def forward(
     if server is None:
         raise GwayError(
             f"'{fn.__name__}' needs a running server, and none runs in {gateway.workspace.root}",
-            "start one with `gway run etron/local`, or name one with --at URL",
+            "start one in another terminal with `gway run RECIPE`, or name one with --at URL",
         )
     return call(gateway, server, fn, args, kwargs)
 
@@ -192,8 +192,10 @@ def _refused(error: HTTPError, server: Server) -> GwayError:
     if isinstance(said, dict):
         said = said.get("message") or error.reason
     hint = told.get("hint")
-    if error.code in (401, 403) and not hint:
-        hint = "set GWAY_TOKEN to a token of that server"
+    if error.code in (401, 403):
+        hint = "set GWAY_TOKEN to the token of that server, which is in its work/server.json"
+    if error.code == 404 and not hint and str(said).startswith("there is nothing at "):
+        hint = "the recipe of that server has to set the project up: `web app setup-app PROJECT`"
     if 300 <= error.code < 400:
         said = f"it sends us on to {error.headers.get('Location')}"
     return GwayError(f"{server.url}: {said} ({error.code})", str(hint) if hint else None)

@@ -153,6 +153,21 @@ def test_a_refusal_is_one_sentence(shop, server, answer, message):
     assert len(server.asked) == 1
 
 
+@pytest.mark.parametrize(
+    ("status", "said", "hint"),
+    [
+        (401, {"error": "no", "hint": "send a header"}, "set GWAY_TOKEN"),
+        (404, {"error": "there is nothing at /api/shop/send"}, "web app setup-app"),
+        (404, {"error": "no charger CP1", "hint": "see them all"}, "see them all"),
+    ],
+)
+def test_the_hint_of_a_refusal_fits_a_command_line(shop, server, status, said, hint):
+    server.answer = (status, {}, json.dumps(said).encode())
+    with pytest.raises(GwayError) as caught:
+        shop.send("CP1", "Reset")
+    assert hint in (caught.value.hint or "")
+
+
 def test_a_server_that_died_counts_as_none(shop, gw, write):
     write("work/server.json", json.dumps({"url": "http://127.0.0.1:1", "pid": 2**22 + 1}))
     with pytest.raises(GwayError, match="needs a running server"):
