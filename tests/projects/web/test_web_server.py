@@ -268,6 +268,34 @@ def test_a_port_in_use_is_one_sentence_with_a_hint(run: Any) -> None:
             assert hint == "hint: choose another port; 0 picks a free one"
 
 
+def test_a_port_that_cannot_be_is_one_sentence(run: Any) -> None:
+    done = run("web.server", "start-app", "--port", "99999")
+    assert done.stderr.startswith("gway: cannot listen on 127.0.0.1:99999: a port is 0 to 65535\n")
+
+
+def test_a_second_server_in_a_workspace_warns_and_leaves_the_record_of_the_first(
+    serve: Serve, hello: Site, workspace: Path, eventually: Any
+) -> None:
+    second = serve("web", "app", "setup-app", "hello", "-", *SERVE)
+    warning = f"WARNING: process {hello.process.pid} serves this workspace, too"
+    eventually(lambda: any(line.startswith(warning) for line in second.lines))
+    assert not any("WARNING" in line for line in hello.lines)
+    second.process.send_signal(signal.SIGINT)
+    second.process.wait(10)
+    assert json.loads((workspace / "work" / "server.json").read_text()) == hello.state
+
+
+def test_a_server_that_takes_the_place_of_a_killed_one_does_not_warn(
+    serve: Serve, hello: Site, eventually: Any
+) -> None:
+    hello.process.kill()
+    hello.process.wait()
+    port = str(urlsplit(hello.state["url"]).port)
+    after = serve("web.server", "start-app", "--port", port, "--ws-port", "0")
+    eventually(lambda: any(line.startswith("WebSockets: ") for line in after.lines))
+    assert not any("WARNING" in line for line in after.lines)
+
+
 def test_a_public_address_needs_an_account_or_a_loud_word(
     serve: Serve, run: Any, workspace: Path, eventually: Any
 ) -> None:
