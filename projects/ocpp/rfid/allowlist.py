@@ -15,14 +15,14 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from gway.native import in_thread, is_patched, original
 from gway.projects import cdv
 from gway.projects.ocpp.messages.times import parse_time
-from gway.projects.ocpp.rfid.tags import Tag, tag_key
+from gway.projects.ocpp.rfid.tags import Tag, end_of, tag_key
 
 T = TypeVar("T")
 log = logging.getLogger("ocpp.rfid")
@@ -208,9 +208,8 @@ def _expiry(text: str) -> datetime | None:
         return None
     try:
         if len(text) == 10:
-            day = date.fromisoformat(text)
-            return datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
-    except (ValueError, OverflowError):
+            return end_of(date.fromisoformat(text))
+    except ValueError:
         raise ValueError(f"expiry={text} is no date") from None
     time = parse_time(text)
     if time is None:

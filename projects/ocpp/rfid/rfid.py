@@ -7,7 +7,7 @@ with one). A broken allow list refuses.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import msgspec
@@ -17,7 +17,7 @@ from gway.errors import GwayError, UnknownName, UsageError
 from gway.projects.ocpp.facts import Purpose, TagDecision
 from gway.projects.ocpp.rfid.allowlist import BrokenList, read_list
 from gway.projects.ocpp.rfid.authority import ALLOW, Authority, Step
-from gway.projects.ocpp.rfid.tags import Tag, check_id_tag, tag_key
+from gway.projects.ocpp.rfid.tags import Tag, check_id_tag, end_of, tag_key
 
 __all__ = [
     "api_check",
@@ -45,6 +45,13 @@ class Imported(msgspec.Struct):
     file: str
     tags: int
     replaced_all: bool
+
+
+def _end(expiry: date | datetime) -> datetime:
+    """Give the moment at which a tag expires; a day is still valid, as in an allow list."""
+    if not isinstance(expiry, datetime):
+        return end_of(expiry)
+    return expiry.replace(tzinfo=UTC) if expiry.tzinfo is None else expiry
 
 
 def _authority() -> Authority:
@@ -90,7 +97,7 @@ def list_tags(*, find: str = "", limit: int = PAGE, after: str = "") -> list[Tag
 def put_tag(
     id_tag: str,
     *,
-    expiry: datetime | None = None,
+    expiry: date | datetime | None = None,
     parent: str | None = None,
     blocked: bool = False,
     concurrent_limit: int | None = None,
@@ -100,7 +107,7 @@ def put_tag(
     """Store a tag as given; what was known of it before is replaced.
 
     :param id_tag: the tag, at most 20 characters; kept as spelled, compared without case
-    :param expiry: from when on it is Expired; may lie in the past
+    :param expiry: its last day, or the time from when on it is Expired; may lie in the past
     :param parent: parentIdTag of its group
     :param blocked: refuse it
     :param concurrent_limit: transactions it may have at a time
@@ -109,12 +116,10 @@ def put_tag(
     """
     if concurrent_limit is not None and concurrent_limit < 0:
         raise UsageError(f"a limit of {concurrent_limit} transactions cannot be kept")
-    if expiry is not None and expiry.tzinfo is None:
-        expiry = expiry.replace(tzinfo=UTC)
     tag = Tag(
         check_id_tag(id_tag),
         blocked,
-        expiry,
+        None if expiry is None else _end(expiry),
         check_id_tag(parent) if parent else None,
         concurrent_limit,
         balance,
@@ -212,7 +217,7 @@ def api_check(id_tag: str, *, purpose: Purpose = Purpose.AUTHORIZE) -> list[Step
 def api_put_tag(
     id_tag: str,
     *,
-    expiry: datetime | None = None,
+    expiry: date | datetime | None = None,
     parent: str | None = None,
     blocked: bool = False,
     concurrent_limit: int | None = None,
@@ -222,7 +227,7 @@ def api_put_tag(
     """Store a tag as given; what was known of it before is replaced.
 
     :param id_tag: the tag, at most 20 characters; kept as spelled, compared without case
-    :param expiry: from when on it is Expired; may lie in the past
+    :param expiry: its last day, or the time from when on it is Expired; may lie in the past
     :param parent: parentIdTag of its group
     :param blocked: refuse it
     :param concurrent_limit: transactions it may have at a time

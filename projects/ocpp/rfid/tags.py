@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, date, datetime, time
 
 import msgspec
 
@@ -32,6 +32,11 @@ class Tag(msgspec.Struct, frozen=True, gc=False):
 def tag_key(id_tag: str) -> str:
     """Give the form in which tags are compared: without case (SPEC 7.28)."""
     return id_tag.casefold()
+
+
+def end_of(day: date) -> datetime:
+    """Give the moment at which a tag expires whose last day is named."""
+    return datetime.combine(day, time.max, UTC)
 
 
 def check_id_tag(id_tag: str) -> str:

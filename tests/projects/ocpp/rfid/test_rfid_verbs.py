@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Protocol
 
@@ -37,6 +37,16 @@ def test_an_expiry_may_lie_in_the_past_and_is_kept_as_utc(gw: Gateway) -> None:
     rfid.put_tag("CCDD", expiry=PAST.astimezone(timezone(timedelta(hours=2))))
     rfid.put_tag("EEFF", expiry=PAST.replace(tzinfo=None))
     assert [tag.expiry for tag in rfid.list_tags()] == [PAST] * 3
+
+
+def test_a_day_is_still_valid_as_in_an_allow_list(gw: Gateway) -> None:
+    rfid.put_tag("AABB", expiry=date(2024, 5, 17))
+    rfid.put_tag("CCDD", expiry=date.max)
+    ends = [tag.expiry for tag in rfid.list_tags()]
+    assert [f"{end:%Y-%m-%d %H:%M:%S}" for end in ends if end] == [
+        "2024-05-17 23:59:59",
+        "9999-12-31 23:59:59",
+    ]
 
 
 @pytest.mark.parametrize("id_tag", ["", "  ", "x" * 21, "a\nb", "a\x00"])
