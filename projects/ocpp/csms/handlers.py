@@ -108,8 +108,9 @@ class Handlers:
     ) -> p.StatusNotificationConf:
         """Keep a connector's status, report its fault, close what cannot charge any more."""
         status = connector_status(notification, at)
-        charger.hear_clock(status.time, at)
         before = charger.connectors.get(status.connector_id)
+        if before is None or before.time != status.time:
+            charger.hear_clock(status.time, at)  # a repeated one tells when it changed, not now
         if is_fault(status) and not same_fault(before, status):
             self.central.emit("ocpp_error_reported", report=_report(charger, status, at))
         if is_historical(status.time, at) and before is not None:

@@ -244,6 +244,14 @@ def test_drift_is_measured_by_live_messages_only(site, line):
     assert site.central.chargers["CPX"].drift_s == 42.0
 
 
+def test_a_status_that_is_only_repeated_says_nothing_about_the_clock(site, line):
+    changed = site.clock.at.isoformat()
+    line.status(1, "Available", timestamp=changed)
+    site.clock.at += timedelta(seconds=600)
+    line.status(1, "Available", timestamp=changed)
+    assert site.central.chargers["CPX"].drift_s == 0.0
+
+
 def test_vendor_data_is_noted_and_not_understood(site, line):
     words = {"vendorId": "acme", "messageId": "hello", "data": "{}"}
     assert line.call("DataTransfer", words) == {"status": "UnknownVendorId"}
