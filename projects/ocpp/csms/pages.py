@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from gway import gw
 from gway.projects.ocpp.csms.readmodel import charger_row, find_chargers, list_chargers
@@ -112,6 +113,7 @@ def _cards(search: str, status: str, page: int) -> Row:
         "pages": pages,
         "refused": central.door.refused.rows(),
         "unknown_here": UNKNOWN_HERE,
+        "simulator": not known and _has_simulator(),
         "ws_example": _address_for_chargers(),
     }
 
@@ -130,10 +132,23 @@ def _card(row: Row) -> Row:
 
 
 def _address_for_chargers() -> str:
+    """Give the address of this site as the visitor reached it, with the port for chargers."""
     from gway.web.running import Running
 
-    base = gw.service(Running).ws_url if gw.has_service(Running) else "ws://HOST:9000"
-    return f"{base.rstrip('/')}/ocpp/csms/CHARGER_ID"
+    base = urlsplit(gw.service(Running).ws_url if gw.has_service(Running) else "ws://HOST:9000")
+    request = CURRENT.get()
+    reached = urlsplit(f"//{request.host}").hostname if request is not None else None
+    if reached:
+        host = f"[{reached}]" if ":" in reached else reached
+        base = base._replace(netloc=f"{host}:{base.port}")
+    return f"{base.geturl().rstrip('/')}/ocpp/csms/CHARGER_ID"
+
+
+def _has_simulator() -> bool:
+    from gway.web.routes import Site
+
+    site: Site = gw.service(Site)
+    return any(mount.project == "ocpp.evcs" for mount in site.mounts.values())
 
 
 # --- one charger -------------------------------------------------------------

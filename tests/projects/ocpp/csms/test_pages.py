@@ -46,8 +46,8 @@ class Browser:
         self.web = web
         self.cookie = ""
 
-    def get(self, path: str) -> Answer:
-        return self._ask("GET", path)
+    def get(self, path: str, **more: str) -> Answer:
+        return self._ask("GET", path, more=more)
 
     def post(self, name: str, *, scripted: bool = False, csrf: str = "", **form) -> Answer:
         """Send a form of a charger's page; `scripted` as the page's script does."""
@@ -168,7 +168,16 @@ def test_many_chargers_are_several_pages_and_their_twins_whole(browser, serving)
 
 
 def test_without_chargers_the_page_says_how_one_connects(browser):
-    assert "/ocpp/csms/CHARGER_ID" in browser.get(f"{BASE}/charger-status").text
+    page = browser.get(f"{BASE}/charger-status").text
+    assert "<code>ws://127.0.0.1:9000/ocpp/csms/CHARGER_ID</code>." in page
+    there = browser.get(f"{BASE}/charger-status", HTTP_HOST="localhost:8888").text
+    assert "ws://localhost:9000/ocpp/csms/CHARGER_ID" in there, "as the visitor reached it"
+
+
+def test_the_simulator_is_offered_only_where_there_is_one(browser, serving):
+    assert "cp-simulator" not in browser.get(f"{BASE}/charger-status").text
+    serving.gateway.service(WebSite).mount("ocpp.evcs")
+    assert 'href="/ocpp/evcs/cp-simulator">Open' in browser.get(f"{BASE}/charger-status").text
 
 
 def test_a_charger_that_left_is_shown_as_it_was(browser, line):
