@@ -92,7 +92,10 @@ def query(sql: str, *params: str, db: str = "ocpp.sqlite") -> list[dict[str, Any
     try:
         return database.read(lambda connection: _rows(connection, sql, params))
     except sqlite3.Error as error:
-        raise UsageError(f"SQLite says: {error}", hint="see `gway sql tables`") from error
+        hint = "see `gway sql tables`"
+        if "readonly" in str(error):
+            hint = "`gway sql query` only reads"
+        raise UsageError(f"SQLite says: {error}", hint=hint) from error
 
 
 def tables(*, db: str = "ocpp.sqlite") -> list[dict[str, Any]]:

@@ -151,7 +151,12 @@ def _only_transaction(central: CentralSystem, charger_id: str) -> int:
     held = [one.transaction_id for one in central.ledger(central.known(charger_id))]
     if len(held) == 1:
         return held[0]
-    named = ", ".join(map(str, held)) or "none"
+    if not held:
+        raise GwayError(
+            f"{charger_id} has no open transaction",
+            "one that only the charger knows of is stopped by its id",
+        )
+    named = ", ".join(map(str, held))
     raise GwayError(
         f"{charger_id} has {len(held)} open transactions: {named}", "say which with its id"
     )

@@ -85,6 +85,8 @@ def test_a_backup_is_a_whole_database_of_one_file(database: Database, tmp_path: 
     assert copy.execute("SELECT count(*) FROM items").fetchone() == (300,)
     copy.close()
     assert sorted(each.name for each in tmp_path.iterdir() if "copy" in each.name) == [to.name]
+    with pytest.raises(GwayError, match="there is no folder"):
+        database.backup(tmp_path / "usb" / "copy.sqlite")
     with pytest.raises(GwayError, match="is there already"):
         database.backup(to)
 
