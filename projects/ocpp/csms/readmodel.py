@@ -78,7 +78,8 @@ def charger_row(charger: Charger, now: datetime) -> Row:
             str(key): one.status for key, one in sorted(charger.connectors.items()) if key
         },
         "transactions": transactions,
-        "power_w": _total(transactions, "power_w"),
+        # What a charger drew when it was last heard of is no power of now.
+        "power_w": _total(transactions, "power_w") if charger.connected else None,
         "energy_wh": _total(transactions, "energy_wh"),
         "duration_s": max((one["duration_s"] for one in transactions), default=None),
         "faults": [fault_row(one) for one in charger.faults],

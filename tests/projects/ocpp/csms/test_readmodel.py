@@ -41,6 +41,8 @@ def test_powers_of_all_connectors_are_added(site, line):
         words = {"connectorId": connector_id, "transactionId": transaction_id}
         line.call("MeterValues", words | {"meterValue": [sample]})
     assert row_of(site)["power_w"] == 15_000
+    line.close()
+    assert row_of(site)["power_w"] is None, "nobody knows what an absent charger draws"
 
 
 def test_faults_come_first_then_connected_chargers(site):
