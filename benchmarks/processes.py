@@ -113,12 +113,18 @@ class ServerProcess:
 
 
 def run_seconds(command: list[str], *, core: int, cwd: Path, env: dict[str, str]) -> float:
-    """Time one whole run of a command, from its start to its end."""
+    """Time one whole run of a command, from its start to its end.
+
+    Its bytecode is cached in `cwd`, as that of an installed program is, whatever this
+    process was told about that.
+    """
+    environment = os.environ | env | {"PYTHONPYCACHEPREFIX": str(cwd / "bytecode")}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     began = time.perf_counter()
     done = subprocess.run(
         command,
         cwd=cwd,
-        env=os.environ | env,
+        env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
