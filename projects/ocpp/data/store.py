@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from gway.projects.ocpp.data import codec, queries, schema
 from gway.projects.ocpp.data.closings import Closings
 from gway.projects.ocpp.data.ids import TransactionIds
+from gway.projects.ocpp.data.later import Later
 from gway.projects.ocpp.data.notes import Notes
 from gway.projects.ocpp.data.records import Records
 from gway.projects.ocpp.data.repeats import LastReadings
@@ -85,6 +86,7 @@ class Store:
         self.notes = Notes(self.database)
         self.records = Records(self.database, gateway.workspace.root / "work/ocpp/records")
         self.last_readings = LastReadings()
+        self.later = Later(self.database)
         self.closings = Closings(self.database, self.records.request)
         self._timer: Any = None
         if self.database.hub is not None:
@@ -96,6 +98,7 @@ class Store:
         if self._timer is not None:
             self._timer.stop()
             self._timer.close()
+        self.later.close()
         self.closings.store_due(all_of_them=True)
         self.notes.store_due(all_of_them=True)
         self.database.flush()
@@ -259,9 +262,7 @@ class Store:
         self.records.catch_up()
 
     def _soon(self, sql: str, *params: object) -> None:
-        unit = self.database.unit()
-        unit.execute(sql, params)
-        unit.submit(_report)
+        self.later.add(sql, params)
 
     # --- what is asked of it --------------------------------------------------
 
@@ -356,8 +357,3 @@ class Store:
             lambda connection: queries.transactions(connection, where + " LIMIT 1", params)
         )
         return self.closings.latest(codec.transaction_of(found[0])) if found else None
-
-
-def _report(error: BaseException | None) -> None:
-    if error is not None:
-        log.error("not stored: %s", error)

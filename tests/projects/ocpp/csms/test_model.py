@@ -101,9 +101,8 @@ def ids_begin_again(patch: pytest.MonkeyPatch) -> None:
 
 
 def readings_twice(patch: pytest.MonkeyPatch) -> None:
-    insert, found, _ = codec.INSERT_READING.partition(" WHERE NOT EXISTS")
-    assert found
-    patch.setattr(codec, "INSERT_READING", insert)
+    assert codec.INSERT_READING_ONCE != codec.INSERT_READING
+    patch.setattr(codec, "INSERT_READING_ONCE", codec.INSERT_READING)
 
 
 def lost_ids_are_not_matched(patch: pytest.MonkeyPatch) -> None:
