@@ -11,7 +11,7 @@ from gway.sigils import Context, resolve, sigils_in
 def context():
     results = Results()
     results.put("shop.awg", "find_awg", {"size": "8", "runs": [{"m": 3}]})
-    return Context(results, {"port": "9999", "ws-port": "1"}, {"HOME": "/home/ada", "host": "env"})
+    return Context(results, {"port": "9999", "ws-port": "1"}, {"HOME": "/srv/ada", "host": "env"})
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ def context():
         ("[awg.size]", "8"),
         ("[shop.awg.find_awg.size]", "8"),
         ("[awg.runs]", [{"m": 3}]),
-        ("[HOME]/x", "/home/ada/x"),
+        ("[HOME]/x", "/srv/ada/x"),
         ("[[port]]", "[port]"),
         ('{"type": ["a"], "n": [1, 2], "b": [true], "m": [[1]]}',) * 2,
         ("plain", "plain"),
