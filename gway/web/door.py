@@ -47,6 +47,11 @@ class Door:
         self.refused = 0  # over a limit since the start
         self._refusing = 0
         self._by_address: dict[str, int] = {}
+        # Below both limits nobody need ask what kind of address it is, which is not cheap.
+        loopback = limits.per_loopback_address
+        self._never_refused = min(
+            limits.per_address, limits.per_address if loopback is None else loopback
+        )
         self._on_empty = on_empty
 
     def enter(self, address: str) -> Ticket | None:
@@ -66,6 +71,8 @@ class Door:
         if self.count - self._refusing >= self.limits.connections:
             return 503
         held = self._by_address.get(address, 0)
+        if held < self._never_refused:
+            return 0
         limit = (
             self.limits.per_loopback_address if is_loopback(address) else self.limits.per_address
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gway.errors import GwayError, UsageError
-from gway.native import in_thread
+from gway.native import in_thread, original
 from gway.projects.sql import migrations
 from gway.projects.sql.presence import Presence
 from gway.projects.sql.writer import (
@@ -55,7 +55,9 @@ class Database:
         self._pragmas = tuple(pragmas)
         self._idle: list[sqlite3.Connection] = []
         self._idle_on_hub: list[sqlite3.Connection] = []
-        self._home = _native_ident() if hub is not None else 0
+        # Native threads are told apart; the patched function would tell greenlets apart.
+        self._thread: Callable[[], int] = original("_thread", "get_ident")
+        self._home = self._thread() if hub is not None else 0
         prepare_file(path, thorough=hub is not None)
         self._presence = Presence(path)
         self._committer = Committer(str(path), self._connect_writer, self._presence.check)
@@ -176,7 +178,7 @@ class Database:
 
         A lock that is met on the hub sends it to the thread pool.
         """
-        if self.hub is None or _native_ident() != self._home:
+        if self.hub is None or self._thread() != self._home:
             return self._read_in_thread(function)
         try:
             with self._reader(self._idle_on_hub, HUB_LOCK_TIMEOUT_S) as connection:
@@ -314,7 +316,7 @@ class Database:
     def _off_hub(self, function: Callable[[], T]) -> T:
         """Run in the thread pool when this is a greenlet of the hub, else right here."""
         hub = self.hub
-        if hub is None or _native_ident() != self._home:
+        if hub is None or self._thread() != self._home:
             return function()
         import gevent
 
@@ -324,7 +326,7 @@ class Database:
 
     def _event(self) -> Any:
         """Give something to wait on: for a greenlet of the hub, or for another thread."""
-        if _native_ident() == self._home:
+        if self._thread() == self._home:
             from gevent.event import Event
 
             return Event()
@@ -392,17 +394,3 @@ def prepare_file(path: Path, *, thorough: bool) -> None:
             hint="the file was left as it is: move it away (with its -wal file) and start "
             "again, put a backup in its place, or rescue it with `sqlite3 FILE .recover`",
         )
-
-
-def _native_ident() -> int:
-    """Tell native threads apart; the patched function would tell greenlets apart."""
-    import sys
-
-    if "gevent.monkey" not in sys.modules:
-        import _thread
-
-        return _thread.get_ident()
-    from gevent.monkey import get_original
-
-    ident: int = get_original("_thread", "get_ident")()
-    return ident
