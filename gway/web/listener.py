@@ -19,6 +19,7 @@ from gevent.socket import socket as GeventSocket
 
 from gway.web.door import Door, Ticket
 from gway.web.head import RequestHead
+from gway.web.headers import PLAIN_HEADERS, plain_bytes
 
 if TYPE_CHECKING:
     from gevent.ssl import SSLContext
@@ -35,9 +36,8 @@ def plain_answer(status: int, text: str, headers: Iterable[tuple[str, str]] = ()
     """Make an application that gives one short answer and hangs up."""
     body = f"{text}\n".encode()
     fields = [
-        ("Content-Type", "text/plain; charset=utf-8"),
+        *PLAIN_HEADERS,
         ("Content-Length", str(len(body))),
-        ("X-Content-Type-Options", "nosniff"),
         ("Connection", "close"),
         *headers,
     ]
@@ -150,6 +150,13 @@ class HttpHandler(WSGIHandler):
         if self.close_connection:
             self.visit.limit(_LINGER_S)
 
+    def handle_one_request(self) -> Any:
+        """Read and answer one request; an address too long is refused with our headers."""
+        answered: Any = super().handle_one_request()
+        if isinstance(answered, tuple) and str(answered[0]) in _UNREAD:
+            return answered[0], _UNREAD[str(answered[0])]
+        return answered
+
     def _connection_upgrade_requested(self) -> bool:
         """Give requests that ask for an upgrade an ordinary body, which ends."""
         return False
@@ -185,17 +192,28 @@ class HttpHandler(WSGIHandler):
             return
         if not isinstance(v, gevent.GreenletExit):
             log.error("a request failed", exc_info=(t, v, tb))
-        answer: Any = self._send_error_response_if_possible  # type: ignore[attr-defined]
-        answer(500)
+        self._send_error_response_if_possible(500)
+
+    def _send_error_response_if_possible(self, error_code: int) -> None:
+        """Answer in place of the application, if nothing was sent yet (the name is pywsgi's)."""
+        self.close_connection = True
+        if self.response_length:
+            return
+        answer = plain_answer(error_code, _ERRORS[error_code])
+        try:
+            for part in answer(self.environ or {}, self.start_response):
+                self.write(part)
+        except OSError as error:
+            log.debug("telling an error: %s", error)
 
 
 # Hanging up with bytes unread would reset the connection, and the answer with it.
 _LINGER_S = 1.0
 
-_BAD_REQUEST = (
-    b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n"
-    b"Content-Type: text/plain\r\nContent-Length: 12\r\n\r\nBad request\n"
-)
+_BAD_REQUEST = plain_bytes("400 Bad Request", "Bad request")
+_TOO_LONG = plain_bytes("414 URI Too Long", "The address is too long")
+_UNREAD = {"400": _BAD_REQUEST, "414": _TOO_LONG}
+_ERRORS = {400: "Bad request", 500: "Something went wrong on our side."}
 
 
 class Listener(WSGIServer):

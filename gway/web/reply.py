@@ -9,20 +9,7 @@ from typing import Any
 
 from gway.errors import GwayError
 from gway.web import formats
-
-SECURITY_HEADERS = (
-    (
-        "Content-Security-Policy",
-        "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
-        "object-src 'none'",
-    ),
-    ("X-Content-Type-Options", "nosniff"),
-    ("X-Frame-Options", "DENY"),
-    ("Referrer-Policy", "no-referrer"),
-    ("Cross-Origin-Opener-Policy", "same-origin"),
-    ("Cross-Origin-Resource-Policy", "same-origin"),
-)
-NO_STORE = "no-store"
+from gway.web.headers import NO_STORE, SECURITY_HEADERS
 
 
 @dataclass(slots=True)
