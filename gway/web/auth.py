@@ -1,8 +1,9 @@
 """The gate: who asks, what they may do, and whether the request is their own wish.
 
-Every routed request passes `allow` once. Nothing is open by itself: a visitor is known by a
-bearer token, later by an account, or, as long as no accounts exist, by sitting on the machine
-that the server is bound to. Whoever is not known gets nothing.
+Every routed request passes `allow` once. Nothing is open by itself: a visitor is known by the
+token of this run, by an account (a session, an API token, a password sent along), or, as long
+as no accounts exist, by sitting on the machine that the server is bound to. Whoever is not
+known gets nothing but the way to the sign-in.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
+from gway.settings import Setting
 from gway.web.door import is_loopback as is_loopback_address
+from gway.web.proxies import Proxies, came_through_a_proxy
 from gway.web.reply import Problem
 from gway.web.request import SAFE_METHODS, Request
 
@@ -28,7 +31,10 @@ if TYPE_CHECKING:
 
 ROLES = ("viewer", "operator", "admin")
 _LOOPBACK_NAMES = frozenset({"localhost", "localhost.localdomain"})
-_COOKIE_BYTES = 32
+COOKIE_BYTES = 32
+TRUSTED_PROXIES = Setting(
+    "WEB_TRUSTED_PROXIES", "", str, "reverse proxies whose X-Forwarded-For counts, by address"
+)
 _HOST = re.compile(r"(?:\[([^\]@]+)\]|([^:@]+))(?::\d{1,5})?")
 
 
@@ -38,7 +44,8 @@ class Visitor:
 
     :param name: shown in logs and pages
     :param role: `viewer`, `operator` or `admin`
-    :param via: how we know: `token`, `account`, `loopback` or `insecure`
+    :param via: how we know: `token`, `account` (a session), `basic` (a password sent along),
+        `loopback`, `insecure`, or `nobody` for who is about to sign in
     """
 
     name: str
@@ -50,10 +57,14 @@ class Accounts(Protocol):
     """What the gate needs of a store of user accounts."""
 
     def exist(self) -> bool:
-        """Tell whether any account was made."""
+        """Tell whether any account was made; asked at every request."""
 
     def visitor(self, request: Request) -> Visitor | None:
-        """Return who is signed in."""
+        """Return who asks, by session, API token or password; a Problem for wrong ones."""
+
+
+class NotSignedIn(Problem):
+    """Nobody knows who asks: browsers are shown to the sign-in, programs get a 401."""
 
 
 class Gate:
@@ -67,6 +78,12 @@ class Gate:
         self.host = "127.0.0.1"
         self.insecure = False
         self.accounts: Accounts | None = None
+        self.login_path: str | None = None
+        """The one page that is there for whoever is not known."""
+        self.login_required = False
+        """Whether even this machine has to sign in, accounts or not."""
+        networks = str(gw.settings.get(TRUSTED_PROXIES)).replace(",", " ").split()
+        self.proxies = Proxies(networks)
 
     def bind(
         self,
@@ -83,11 +100,18 @@ class Gate:
         :param insecure: whether everybody who reaches the address may do everything
         :param names: further host names by which browsers may call the server
         """
+        if self.login_required and not self.has_accounts:
+            raise Problem(
+                403,
+                "this site requires a sign-in and no user account exists",
+                hint="make one: `gway web.auth create-user NAME`",
+            )
         if not (is_loopback(host) or insecure or self.has_accounts):
             raise Problem(
                 403,
                 f"{host} can be reached from the network and no user account exists",
-                hint="bind 127.0.0.1, or add --insecure to let everybody in",
+                hint="make one: `gway web.auth create-user NAME`; or bind 127.0.0.1, or add "
+                "--insecure to let everybody in",
             )
         self.host = host
         self.insecure = insecure
@@ -103,66 +127,99 @@ class Gate:
         """Say who asks, or raise the problem that answers somebody who is not known."""
         if request.visitor is not None:
             return request.visitor
-        visitor = self._by_token(request)
+        visitor = self._known(request)
         if visitor is None:
-            self._check_host(request)
-            visitor = self._by_account(request) or self._by_place(request)
-        if visitor is None:
-            raise _needs_token("this needs a sign-in")
+            raise _not_signed_in("this needs a sign-in")
         request.visitor = visitor
         return visitor
+
+    def is_login(self, request: Request) -> bool:
+        """Tell whether a request is for the page that is open to strangers."""
+        return self.login_path is not None and request.path == self.login_path
+
+    def still_in(self, request: Request) -> bool:
+        """Tell whether who was let in would be let in again, for answers that go on and on."""
+        try:
+            return self._known(request) is not None
+        except Problem:
+            return False
 
     def allow(self, request: Request, access: Access) -> Visitor:
         """Let a request in or raise the problem that answers it.
 
         :param access: what the function asks for
         """
-        visitor = self.enter(request)
+        visitor = self._at_the_door(request) if self.is_login(request) else self.enter(request)
         if ROLES.index(visitor.role) < ROLES.index(access.role):
             raise Problem(403, f"this needs the role {access.role}, you are {visitor.role}")
         if visitor.via != "token" and request.method not in SAFE_METHODS:
-            self._check_intent(request)
+            self._check_intent(request, visitor)
         return visitor
 
     def csrf_token(self, request: Request) -> str:
         """Return the token that unsafe requests of this browser session must carry."""
-        session = request.cookie(cookie_name(request)) or request.new_cookie
-        if not session:
-            session = request.new_cookie = secrets.token_urlsafe(_COOKIE_BYTES)
-        return self._csrf_for(session)
+        browser = request.new_session or _browser(request) or request.new_cookie
+        if not browser:
+            browser = request.new_cookie = secrets.token_urlsafe(COOKIE_BYTES)
+        return self._csrf_for(browser)
 
-    def cookie_header(self, request: Request) -> tuple[str, str] | None:
-        """Return the header that starts a browser session, if this request began one."""
-        if request.new_cookie is None:
-            return None
+    def cookie_headers(self, request: Request) -> list[tuple[str, str]]:
+        """Return the headers that begin or end a browser session, if this request did."""
         secure = "; Secure" if request.scheme == "https" else ""
-        value = f"{cookie_name(request)}={request.new_cookie}"
-        return "Set-Cookie", f"{value}; Path=/; HttpOnly; SameSite=Strict{secure}"
+        rules = f"Path=/; HttpOnly; SameSite=Strict{secure}"
+        cookies = []
+        if request.new_cookie is not None:
+            cookies.append(f"{cookie_name(request)}={request.new_cookie}; {rules}")
+        if request.new_session is not None:
+            ends = "" if request.new_session else "Max-Age=0; "
+            cookies.append(f"{session_name(request)}={request.new_session}; {ends}{rules}")
+        return [("Set-Cookie", cookie) for cookie in cookies]
 
     def _csrf_for(self, session: str) -> str:
         return hmac.new(self._secret, session.encode(), hashlib.sha256).hexdigest()
 
+    def _known(self, request: Request) -> Visitor | None:
+        visitor = self._by_token(request)
+        if visitor is None:
+            self._check_host(request)
+            visitor = self._by_account(request) or self._by_place(request)
+        return visitor
+
+    def _at_the_door(self, request: Request) -> Visitor:
+        """Let anybody see the sign-in; who is signed in already stays who they are."""
+        self._check_host(request)
+        known = self._by_account(request)
+        if known is not None:
+            request.visitor = known
+        return known or Visitor("", "viewer", "nobody")
+
     def _by_token(self, request: Request) -> Visitor | None:
-        scheme, _, token = request.header("Authorization").partition(" ")
-        if scheme.lower() != "bearer":
+        token = bearer_of(request)
+        if token is None:
             return None
         expected = self._token_digest
-        if expected is None or not hmac.compare_digest(expected, _digest(token.strip())):
+        if expected is not None and hmac.compare_digest(expected, _digest(token)):
+            return Visitor("program", "admin", "token")
+        visitor = self._by_account(request)
+        if visitor is None or visitor.via != "token":
             raise Problem(
                 401,
-                "this token is not known",
-                hint="the token of a running server is in work/server.json",
+                "this token is not known, or no longer valid",
+                hint="the token of a running server is in work/server.json; `gway web.auth token` "
+                "makes others",
                 headers=[("WWW-Authenticate", 'Bearer realm="gway", error="invalid_token"')],
             )
-        return Visitor("program", "admin", "token")
+        return visitor
 
     def _by_account(self, request: Request) -> Visitor | None:
         return None if self.accounts is None else self.accounts.visitor(request)
 
     def _by_place(self, request: Request) -> Visitor | None:
-        if self.has_accounts:
+        if self.login_required or self.has_accounts:
             return None
-        if is_loopback(self.host) and is_loopback(request.remote_addr):
+        # What a proxy on this machine passes on may come from anywhere.
+        here = is_loopback(request.remote_addr) and not came_through_a_proxy(request.environ)
+        if is_loopback(self.host) and here:
             return Visitor("local", "admin", "loopback")
         return Visitor("anybody", "admin", "insecure") if self.insecure else None
 
@@ -181,15 +238,17 @@ class Gate:
             hint="use its address, or add the name to GWAY_WEB_HOSTS",
         )
 
-    def _check_intent(self, request: Request) -> None:
+    def _check_intent(self, request: Request, visitor: Visitor) -> None:
         """Refuse a change that another site wrote, or that nobody here asked for."""
         origin = request.header("Origin")
         fetch_site = request.header("Sec-Fetch-Site")
-        if not origin and not fetch_site and not request.cookie(cookie_name(request)):
-            raise _needs_token("a program that changes something must send its token")
+        session = _browser(request)
+        if not origin and not fetch_site and not session:  # no browser
+            if visitor.via == "basic":
+                return
+            raise _not_signed_in("a program that changes something must send its token")
         if fetch_site not in ("", "same-origin") or not _own_origin(request, origin, fetch_site):
             raise Problem(403, "another site asked for this change")
-        session = request.cookie(cookie_name(request))
         sent = request.header("X-CSRF-Token") or _first(request.body_values.get("csrf"))
         if not session or not hmac.compare_digest(
             self._csrf_for(session).encode(), sent.encode("utf-8", "replace")
@@ -213,15 +272,37 @@ def is_loopback(host: str) -> bool:
 
 
 def cookie_name(request: Request) -> str:
-    """Return the session cookie's name; with the port, which cookies do not tell apart."""
-    return f"gway_{request.environ.get('SERVER_PORT', '')}"
+    """Return the browser cookie's name; with the port, which cookies do not tell apart."""
+    prefix = "__Host-" if request.scheme == "https" else ""  # no other host may have set it
+    return f"{prefix}gway_{request.environ.get('SERVER_PORT', '')}"
 
 
-def _needs_token(message: str) -> Problem:
-    return Problem(
+def session_name(request: Request) -> str:
+    """Return the name of the cookie of who signed in.
+
+    It is another one than the browser's: a link from another site comes without both, as they
+    are SameSite=Strict, and the new browser cookie of that answer must not end the session.
+    """
+    return f"{cookie_name(request)}_session"
+
+
+def bearer_of(request: Request) -> str | None:
+    """Return the bearer token of a request, None if it has none."""
+    scheme, _, token = request.header("Authorization").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+def _browser(request: Request) -> str:
+    """Return what the CSRF token is bound to: the session, before it the browser's cookie."""
+    return request.cookie(session_name(request)) or request.cookie(cookie_name(request))
+
+
+def _not_signed_in(message: str) -> NotSignedIn:
+    return NotSignedIn(
         401,
         message,
-        hint="send 'Authorization: Bearer <token>'; the token is in work/server.json",
+        hint="sign in, or send 'Authorization: Bearer <token>'; that of a running server is in "
+        "work/server.json",
         headers=[("WWW-Authenticate", 'Bearer realm="gway"')],
     )
 

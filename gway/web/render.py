@@ -50,6 +50,8 @@ class Renderer:
         """Return a page with the layout around it, or alone when a fragment is wanted."""
         if request.wants_fragment:
             return Reply(str(page), page.status)
+        if request.visitor is None:  # a stranger learns nothing about what is here
+            return Reply(self.bare(page), page.status)
         values = {
             "base": mount.path if mount is not None else "",
             "content": page,
@@ -62,7 +64,7 @@ class Renderer:
 
     def bare(self, page: Page) -> str:
         """Return a page alone in a document, without the names of anything else."""
-        return self._shelf.render("bare", {"content": page, "title": page.title})
+        return self._shelf.render("bare", {"content": page, "page": page, "title": page.title})
 
     def several(self, pages: Mapping[str, Page]) -> Page:
         """Return one page that shows several, each in a section of its own."""

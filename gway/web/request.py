@@ -43,6 +43,10 @@ class Request:
         self.method: str = environ["REQUEST_METHOD"].upper()
         self.visitor: Visitor | None = None
         self.new_cookie: str | None = None
+        self.new_session: str | None = None
+        """A session that begins with the answer; empty: it ends."""
+        self.reply_headers: list[tuple[str, str]] = []
+        """Headers that a view adds to the answer."""
         self.label = "other"
 
     @cached_property
@@ -56,6 +60,16 @@ class Request:
     def wants_json(self) -> bool:
         """Whether a problem is told as JSON instead of a page."""
         return self.path.startswith("/api/") or self.path.endswith(".json")
+
+    @property
+    def wants_page(self) -> bool:
+        """Whether a person looks at the answer: a browser asks for a whole page."""
+        return (
+            not self.wants_json
+            and not self.wants_fragment
+            and "text/html" in self.header("Accept")
+            and not self.header("Authorization")
+        )
 
     @property
     def wants_fragment(self) -> bool:

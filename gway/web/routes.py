@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote, urlencode
 
 from gway.errors import GwayError, UnknownName, UsageError
 from gway.marks import Access
 from gway.web import assets, health, openapi
-from gway.web.auth import Gate, allow
+from gway.web.auth import Gate, NotSignedIn, allow
 from gway.web.forms import arguments
 from gway.web.helpers import dashed, shared_fingerprints
 from gway.web.metrics import Metrics
@@ -124,6 +125,7 @@ class Site:
 
     def wsgi_app(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Answer a request (the WSGI interface)."""
+        self.gate.proxies.correct(environ)
         request = Request(environ, self)
         token = CURRENT.set(request)
         began = time.perf_counter()
@@ -131,11 +133,9 @@ class Site:
             reply = self.reply(request)
             if request.visitor is not None and request.header("X-GWAY-Fragment"):
                 reply.headers.append(("X-GWAY-CSRF", self.gate.csrf_token(request)))
-            cookie = self.gate.cookie_header(request)
+            reply.headers += [*request.reply_headers, *self.gate.cookie_headers(request)]
         finally:
             CURRENT.reset(token)
-        if cookie is not None:
-            reply.headers.append(cookie)
         body = reply.body.encode() if isinstance(reply.body, str) else reply.body
         headers = reply.all_headers()
         if isinstance(body, bytes) and reply.status != 304:
@@ -171,7 +171,8 @@ class Site:
         if path.startswith("/static/"):
             found = self._look(request, self._static)
         else:
-            self.gate.enter(request)
+            if not self.gate.is_login(request):
+                self.gate.enter(request)
             found = self._known(request)
         if found is None and self.fallback is not None and request.method in SAFE_METHODS:
             allow(request, VIEWER)
@@ -305,18 +306,34 @@ class Site:
             status, headers = error.status, error.headers
         elif isinstance(error, UnknownName):
             status = 404
+        if isinstance(error, NotSignedIn):
+            shown = self._to_login(request)
+            if shown is not None:
+                return shown
         reply = self._problem(request, status, error.message, error.hint, None)
         reply.headers.extend(headers)
+        if isinstance(error, NotSignedIn) and self.gate.login_path is not None:
+            reply.headers.append(("X-GWAY-Login", self.gate.login_path))
         return reply
+
+    def _to_login(self, request: Request) -> Reply | None:
+        """Show a person without a session to the sign-in, with the way back."""
+        login = self.gate.login_path
+        if login is None or not self.gate.has_accounts or not request.wants_page:
+            return None
+        if request.method not in SAFE_METHODS:
+            return redirect(login)
+        asked = quote(request.path, safe="/+")
+        if request.query_string:
+            asked += f"?{request.query_string}"
+        return redirect(login if asked == "/" else f"{login}?{urlencode({'next': asked})}")
 
     def _problem(
         self, request: Request, status: int, message: str, hint: str | None, error_id: str | None
     ) -> Reply:
-        if request.wants_json:
+        if request.wants_json or (status == 401 and request.wants_fragment):
             return json_reply(problem_body(status, message, hint, error_id), status)
         page = self.renderer.problem(status, reason_of(status), message, hint, error_id)
-        if request.visitor is None:  # a stranger learns nothing about what is here
-            return Reply(self.renderer.bare(page), status)
         return self.renderer.document(request, page)
 
 

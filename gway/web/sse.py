@@ -6,8 +6,9 @@ latest event of each topic, never a backlog.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from gway.web import formats
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from gway.web.request import Request
 
 HEARTBEAT_S = 15.0
+LOOK_S = 2.0  # how soon a stream ends after the session of who listens
 MIN_GAP_S = 0.1
 MAX_LISTENERS = 500
 MAX_TOPICS = 32
@@ -143,25 +145,42 @@ class Events:
         if request.method == "HEAD":
             return Reply(b"", 200, kind, headers)
         topics = list(dict.fromkeys(request.query.get("topic", ())))
-        return Reply(Stream(self, self.open(topics)), 200, kind, headers)
+        gate = request.site.gate
+        stream = Stream(self, self.open(topics), lambda: gate.still_in(request))
+        return Reply(stream, 200, kind, headers)
 
 
 class Stream:
-    """The body of an event stream; the server's greenlet sleeps in it."""
+    """The body of an event stream; the server's greenlet sleeps in it.
 
-    def __init__(self, events: Events, listener: Listener) -> None:
+    :param may_stay: whether who listens is still let in; asked every two seconds at most
+    """
+
+    def __init__(
+        self, events: Events, listener: Listener, may_stay: Callable[[], bool] = lambda: True
+    ) -> None:
         self._events = events
         self._listener = listener
+        self._may_stay = may_stay
         self._left = False
 
     def __iter__(self) -> Iterator[bytes]:
         from gevent import sleep
 
         yield b"retry: %d\n\n" % _RETRY_MS
+        said = asked = monotonic()
         while not self._listener.closed:
-            events = self._listener.wait(self._events.heartbeat_s)
-            yield b"".join(event.frame for event in events) or b": still here\n\n"
-            sleep(self._events.min_gap_s)
+            heartbeat_s = self._events.heartbeat_s
+            events = self._listener.wait(min(heartbeat_s, LOOK_S))
+            now = monotonic()
+            if now - asked >= LOOK_S:
+                asked = now
+                if not self._may_stay():
+                    return
+            if events or now - said >= heartbeat_s:
+                said = now
+                yield b"".join(event.frame for event in events) or b": still here\n\n"
+                sleep(self._events.min_gap_s)
 
     def close(self) -> None:
         """Leave; WSGI servers call this however the stream ended."""
