@@ -32,7 +32,9 @@ RULES = {
         "SELECT coalesce(max(sequence), 0) - count(*) FROM transactions"
     ),
     "readings are numbered without gaps": (
-        "SELECT coalesce(max(sequence), 0) - count(*) FROM readings"
+        "SELECT (SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'readings')"
+        " - (SELECT coalesce(sum(removed), 0) FROM pruned WHERE name = 'readings')"
+        " - count(*) FROM readings"
     ),
     "closed transactions have an end": (
         "SELECT count(*) FROM transactions WHERE state <> 'open' AND stopped_at IS NULL"
@@ -44,6 +46,13 @@ RULES = {
     "energy by registers is their difference": (
         "SELECT count(*) FROM transactions WHERE energy_source = 'registers'"
         " AND energy_wh IS NOT meter_stop_wh - meter_start_wh"
+    ),
+    "energy by hour adds up to the energy of transactions": (
+        "SELECT count(*) FROM transactions"
+        " LEFT JOIN (SELECT transaction_id, sum(energy_wh) AS spread"
+        " FROM energy_hours GROUP BY transaction_id) USING (transaction_id)"
+        " WHERE state <> 'open' AND abs(coalesce(spread, 0) - energy_wh) > 1"
+        " AND transaction_id NOT IN (SELECT transaction_id FROM long_sessions)"
     ),
     "no energy is negative": "SELECT count(*) FROM transactions WHERE energy_wh < 0",
     "readings belong to transactions of their charger": (

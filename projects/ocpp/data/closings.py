@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 
+from gway.projects.ocpp.data import hours
 from gway.projects.ocpp.data.codec import micros, store_transaction
 from gway.projects.ocpp.facts import Transaction
 from gway.projects.sql.database import Database
@@ -88,6 +89,7 @@ class Closings:
         if not pending.overtaken:
             for sql, params in store_transaction(transaction):
                 unit.execute(sql, params)
+            unit.call(partial(hours.store, transaction_id=transaction_id))
             unit.on_commit(partial(self._stored, transaction_id))
         words = (transaction_id, transaction.charger_id, pending.why, micros(pending.at))
         unit.execute(INSERT_CLOSING, words)

@@ -160,8 +160,8 @@ def ocpp_transaction_stopped(
 
 
 @hookimpl
-def ocpp_transaction_revised(transaction: Transaction, receipt: Receipt) -> None:
-    _store().transaction_revised(transaction, receipt)
+def ocpp_transaction_revised(transaction: Transaction, at: datetime, receipt: Receipt) -> None:
+    _store().transaction_revised(transaction, at, receipt)
 
 
 @hookimpl

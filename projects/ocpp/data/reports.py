@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from gway.errors import UnknownName, UsageError
-from gway.projects.ocpp.data import queries, timeseries
+from gway.projects.ocpp.data import hours, queries, timeseries
 from gway.projects.ocpp.data.codec import TIMES, TRANSACTION_FIELDS, micros, when
 from gway.projects.ocpp.data.queries import Filter, Sort
 from gway.projects.sql.database import Database, Row
@@ -189,7 +189,7 @@ def energy_series(
         missing = [one for one in chosen if one not in known]
         if missing:
             raise UnknownName(f"nothing is known of the charger {missing[0]!r}")
-        return chosen, [timeseries.energy(connection, one, over) for one in chosen]
+        return chosen, [hours.energy(connection, one, over) for one in chosen]
 
     chosen, sums = database.read(read)
     return {

@@ -10,6 +10,9 @@ A released step is never changed: what comes later is added to the end.
 
 from __future__ import annotations
 
+from gway.projects.ocpp.data import hours
+from gway.projects.sql.migrations import Step
+
 COMPONENT = "ocpp"
 
 FIRST = """
@@ -215,4 +218,59 @@ CREATE VIEW sessions AS SELECT
     FROM transactions;
 """
 
-STEPS = (FIRST,)
+HISTORY = """
+-- What a closed session charged in each hour since 1970 (see hours.py).
+CREATE TABLE energy_hours (
+    charger_id TEXT NOT NULL,
+    hour INTEGER NOT NULL,
+    transaction_id INTEGER NOT NULL,
+    energy_wh REAL NOT NULL,
+    PRIMARY KEY (charger_id, hour, transaction_id)
+) WITHOUT ROWID;
+CREATE INDEX energy_hours_of_transaction ON energy_hours (transaction_id);
+CREATE TABLE long_sessions (
+    transaction_id INTEGER PRIMARY KEY,
+    charger_id TEXT NOT NULL
+);
+CREATE INDEX long_sessions_of_charger ON long_sessions (charger_id);
+
+CREATE TABLE status_changes (
+    status_change_id INTEGER PRIMARY KEY,
+    charger_id TEXT NOT NULL,
+    connector_id INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    error_code TEXT NOT NULL,
+    info TEXT,
+    time INTEGER,
+    at INTEGER NOT NULL
+);
+CREATE INDEX status_changes_of_connector ON status_changes (charger_id, connector_id, at);
+
+CREATE TABLE revisions (
+    revision_id INTEGER PRIMARY KEY,
+    transaction_id INTEGER NOT NULL,
+    charger_id TEXT NOT NULL,
+    state TEXT NOT NULL,
+    energy_wh INTEGER,
+    energy_source TEXT NOT NULL,
+    flags TEXT NOT NULL,
+    at INTEGER NOT NULL
+);
+CREATE INDEX revisions_of_transaction ON revisions (transaction_id);
+
+-- Readings that were taken away on purpose: with them the numbering has no gap.
+CREATE TABLE thinned (
+    transaction_id INTEGER PRIMARY KEY,
+    keep_every_s INTEGER NOT NULL,
+    removed INTEGER NOT NULL,
+    at INTEGER NOT NULL
+);
+CREATE TABLE pruned (
+    name TEXT PRIMARY KEY,
+    removed INTEGER NOT NULL,
+    at INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX transaction_ends ON transactions (stopped_at);
+"""
+
+STEPS: tuple[Step, ...] = (FIRST, HISTORY, hours.rebuild)

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from gway.projects.ocpp.data import codec, queries, schema
+from gway.projects.ocpp.data import codec, history, hours, queries, schema
 from gway.projects.ocpp.data.closings import Closings
 from gway.projects.ocpp.data.ids import TransactionIds
 from gway.projects.ocpp.data.later import Later
@@ -84,7 +84,9 @@ class Store:
         self.database.migrate(schema.COMPONENT, schema.STEPS)
         self.ids = TransactionIds(self.database)
         self.notes = Notes(self.database)
-        self.records = Records(self.database, gateway.workspace.root / "work/ocpp/records")
+        self.records = Records(
+            self.database, gateway.workspace.work("ocpp", "records", parents=False)
+        )
         self.last_readings = LastReadings()
         self.later = Later(self.database)
         self.closings = Closings(self.database, self.records.request)
@@ -132,7 +134,10 @@ class Store:
             sql = codec.INSERT_READING
             if not self.last_readings.differs(reading):
                 sql = codec.INSERT_READING_ONCE
-            self._unit(receipt).execute(sql, codec.reading_params(reading, transaction))
+            unit = self._unit(receipt)
+            unit.execute(sql, codec.reading_params(reading, transaction))
+            if transaction is not None and transaction.state != "open":
+                unit.call(partial(hours.store, transaction_id=transaction.transaction_id))
 
     def transaction_stopped(
         self, transaction: Transaction, reading: Reading | None, receipt: Receipt
@@ -143,14 +148,17 @@ class Store:
             self._bring_up_to_date(unit, transaction)
             if reading is not None:
                 unit.execute(codec.INSERT_READING_ONCE, codec.reading_params(reading, transaction))
+            unit.call(partial(hours.store, transaction_id=transaction.transaction_id))
             self.last_readings.forget(transaction.transaction_id)
             self._record_after(unit, transaction)
 
-    def transaction_revised(self, transaction: Transaction, receipt: Receipt) -> None:
-        """Keep a correction, and write the record again if there is one."""
+    def transaction_revised(self, transaction: Transaction, at: datetime, receipt: Receipt) -> None:
+        """Keep a correction and when it came, and write the record again if there is one."""
         with receipt.required():
             unit = self._unit(receipt)
             self._bring_up_to_date(unit, transaction)
+            unit.execute(history.KEEP_REVISION, history.revision_params(transaction, at))
+            unit.call(partial(hours.store, transaction_id=transaction.transaction_id))
             if transaction.state != "open":
                 self._record_after(unit, transaction)
 
@@ -221,8 +229,9 @@ class Store:
             self._store_due()
 
     def connector_changed(self, charger_id: str, status: ConnectorStatus, at: datetime) -> None:
-        """Note a connector's status."""
+        """Note a connector's status, and keep that it changed."""
         self.notes.connector(charger_id, status, at)
+        self._soon(history.KEEP_STATUS, *history.status_params(charger_id, status, at))
         if self._timer is None:
             self._store_due()
 

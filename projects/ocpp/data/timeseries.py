@@ -13,7 +13,16 @@ from typing import NamedTuple
 from gway.errors import UsageError
 
 MICROS = 1_000_000
-STEPS_S = {"15min": 900, "hour": 3_600, "6h": 21_600, "day": 86_400, "week": 604_800}
+STEPS_S = {
+    "minute": 60,
+    "5min": 300,
+    "15min": 900,
+    "hour": 3_600,
+    "6h": 21_600,
+    "day": 86_400,
+    "week": 604_800,
+}
+WEEK_BEGINS_S = 4 * 86_400  # the first Monday since 1970
 FEW = 200  # "auto" takes the finest step that needs no more intervals
 MANY = 5_000
 
@@ -25,12 +34,12 @@ BEGAN = (
 ENDED = (
     "iif(' ' || flags || ' ' LIKE '% historical %', coalesce(stop_time, stopped_at), stopped_at)"
 )
-SESSIONS = f"""
-SELECT transaction_id, meter_start_wh, energy_wh, {BEGAN} AS began, {ENDED} AS ended,
+SESSION = f"""
+SELECT transaction_id, charger_id, meter_start_wh, energy_wh, {BEGAN} AS began, {ENDED} AS ended,
     ' ' || flags || ' ' LIKE '% historical %' AS historical
-FROM transactions
-WHERE charger_id = ? AND began < ? AND coalesce(ended, ?) >= ?
+FROM transactions WHERE
 """
+IN_WINDOW = "charger_id = ? AND began < ? AND coalesce(ended, ?) >= ?"
 REGISTERS = {
     0: "SELECT max(at), max(energy_wh) FROM readings WHERE transaction_id = ?"
     " AND energy_wh IS NOT NULL GROUP BY at / ?",
@@ -40,7 +49,10 @@ REGISTERS = {
 
 
 class Window(NamedTuple):
-    """Intervals of one length, on whole multiples of it since 1970. Microseconds."""
+    """Intervals of one length, on whole multiples of it since 1970, weeks from Mondays.
+
+    Microseconds.
+    """
 
     begin: int
     end: int
@@ -69,8 +81,9 @@ def window(since: int, before: int, step: str) -> Window:
         fitting = (name for name, s in STEPS_S.items() if (before - since) / (s * MICROS) <= FEW)
         step = next(fitting, "week")
     length = STEPS_S[step] * MICROS
-    begin = since // length * length
-    end = max(begin + length, -(-before // length) * length)
+    shift = WEEK_BEGINS_S * MICROS if step == "week" else 0
+    begin = (since - shift) // length * length + shift
+    end = max(begin + length, -(-(before - shift) // length) * length + shift)
     if (end - begin) // length > MANY:
         raise UsageError(
             f"{(end - begin) // length} intervals are too many", hint="take a longer step"
@@ -133,14 +146,39 @@ def points_of(
     return points
 
 
+class Session(NamedTuple):
+    """What of a transaction's row says when it charged how much; as `SESSION` reads it."""
+
+    transaction_id: int
+    charger_id: str
+    meter_start_wh: int
+    energy_wh: int | None
+    began: int
+    ended: int | None
+    historical: int
+
+
+def sessions(connection: sqlite3.Connection, where: str, params: Sequence[object]) -> list[Session]:
+    """Read sessions.
+
+    :param where: a condition of ours, never a charger's text
+    """
+    return [Session(*row) for row in connection.execute(SESSION + where, params)]
+
+
+def session_points(connection: sqlite3.Connection, session: Session, step: int) -> list[Point]:
+    """Give how much a session had charged when, one point for each step that has readings."""
+    found = connection.execute(
+        REGISTERS[session.historical], (session.transaction_id, step)
+    ).fetchall()
+    found.sort()
+    return points_of(session.began, session.ended, session.meter_start_wh, session.energy_wh, found)
+
+
 def energy(connection: sqlite3.Connection, charger_id: str, over: Window) -> list[float]:
-    """Give the energy in Wh that a charger gave in each interval."""
+    """Give the energy in Wh that a charger gave in each interval, out of its readings."""
     sums = [0.0] * len(over.starts)
-    sessions = connection.execute(SESSIONS, (charger_id, over.end, over.end, over.begin)).fetchall()
-    for transaction_id, meter_start_wh, energy_wh, began, ended, historical in sessions:
-        registers = connection.execute(
-            REGISTERS[historical], (transaction_id, over.step)
-        ).fetchall()
-        registers.sort()
-        spread(points_of(began, ended, meter_start_wh, energy_wh, registers), over, sums)
+    span = (charger_id, over.end, over.end, over.begin)
+    for session in sessions(connection, IN_WINDOW, span):
+        spread(session_points(connection, session, over.step), over, sums)
     return sums

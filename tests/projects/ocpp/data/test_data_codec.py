@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gway.projects.ocpp.data import codec, schema
 from gway.projects.ocpp.facts import TagStatus, Transaction
-from gway.projects.sql.migrations import statements
+from gway.projects.sql.migrations import migrate
 
 times = st.datetimes(timezones=st.just(UTC))
 words = st.text("abc-", min_size=1, max_size=8)
@@ -49,11 +49,9 @@ transactions = st.builds(
 
 
 def connect() -> sqlite3.Connection:
-    connection = sqlite3.connect(":memory:")
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    migrate(connection, "memory", schema.COMPONENT, schema.STEPS)
     connection.row_factory = sqlite3.Row
-    for step in schema.STEPS:
-        for statement in statements(step):
-            connection.execute(statement)
     return connection
 
 

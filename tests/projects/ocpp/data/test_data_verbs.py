@@ -146,6 +146,7 @@ def test_a_whole_store_passes_every_check(site: Site) -> None:
         ("DELETE FROM transactions WHERE sequence = 1", "numbered without gaps"),
         ("DELETE FROM readings WHERE sequence = 1", "readings are numbered without gaps"),
         ("UPDATE transactions SET energy_wh = 1", "energy by registers"),
+        ("DELETE FROM energy_hours WHERE transaction_id = 1", "energy by hour adds up"),
         ("UPDATE transactions SET transaction_id = -1 WHERE sequence = 1", "above 0"),
         ("UPDATE transactions SET stopped_at = NULL WHERE state = 'stopped'", "have an end"),
         ("UPDATE transactions SET state = 'open'", "have no end"),
