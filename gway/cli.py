@@ -93,6 +93,8 @@ def _run_words(front: Front, root: str) -> int:
     from gway.shutdown import close, signals
 
     gateway = resolver.Gateway(root)
+    if front.site is not None:
+        gateway.settings.override("SITE", front.site)
     if front.settings:
         from gway.catalog import declare_all
 

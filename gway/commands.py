@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gway.recipes import RecipeRunner
     from gway.runner import Runner
 
-NAMES = ("run", "until", "every", "help", "projects", "settings", "test", "completion")
+NAMES = ("run", "site", "until", "every", "help", "projects", "settings", "test", "completion")
 POLL_S = 0.2
 
 
@@ -148,6 +148,18 @@ class Commands:
             print(f"gway: {error.message}", file=sys.stderr)
             if error.hint:
                 print(f"hint: {error.hint}", file=sys.stderr)
+
+    def site(self, name: str) -> None:
+        """Keep what this run writes apart, in work/NAME; to be said before all else.
+
+        `--site` on the command line has the last word.
+
+        :param name: the folder below work/; `.` is work/ itself
+        """
+        from gway.site import checked
+
+        if self._gateway.settings.source("SITE") == "default":
+            self._gateway.workspace.settle(checked(name))
 
     # --- waiting -------------------------------------------------------------
 

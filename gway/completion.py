@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from gway.errors import GwayError
-from gway.front import FORMATS, OUTER, Front
+from gway.front import FORMATS, OPTIONS, OUTER, Front
 from gway.loader import find_roots, mount
 from gway.scan import scan
 from gway.workspace import find_root
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from gway.runner import Runner
     from gway.signature import Param, Signature
 
-FRONT = ("--help", "--version", "--workspace", "--at", "--run", "--set", "--debug")
 ANSWER_FD = 8  # where argcomplete's shell code reads
 
 
@@ -67,7 +66,7 @@ def _last_verb(words: list[str]) -> list[str]:
         if separator in left:
             left = left[len(left) - left[::-1].index(separator) :]
     while left and left[0].startswith("-"):
-        takes = left[0] in ("-w", "--workspace", "--at", "--set")
+        takes = left[0] in ("-w", "--workspace", "--site", "--at", "--set")
         if left[0] in ("-r", "--run"):
             return ["run", *left[1:]]
         left = left[2:] if takes else left[1:]
@@ -97,7 +96,7 @@ def _first_words(prefix: str) -> list[str]:
     from gway.commands import NAMES
 
     if prefix.startswith("-"):
-        return [*FRONT, *(f"--{each}" for each in FORMATS)]
+        return [*OPTIONS, *(f"--{each}" for each in FORMATS)]
     head, dot, _ = prefix.rpartition(".")
     way = mount().follow([head]) if dot else None
     if way is None:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from gway.loader import Mount
 
 FORMATS = ("json", "csv", "html")
+OPTIONS = ("--help", "--version", "--workspace", "--site", "--at", "--run", "--set", "--debug")
 SEPARATORS = ("-", ";")
 # Options of gway that may also stand among a verb's own; True when they take a value.
 OUTER = {"help": False, "h": False, "debug": False, "at": True, **dict.fromkeys(FORMATS, False)}
@@ -20,6 +21,7 @@ class Front:
     def __init__(self) -> None:
         self.workspace: str | None = None
         self.at: str | None = None
+        self.site: str | None = None
         self.format = "text"
         self.debug = False
         self.help = False
@@ -42,7 +44,7 @@ def read_front(argv: list[str]) -> Front:
             front.debug = True
         elif name[2:] in FORMATS and name.startswith("--"):
             front.format = name[2:]
-        elif name in ("-w", "--workspace", "--at", "-r", "--run", "--set"):
+        elif name in ("-w", "--workspace", "--site", "--at", "-r", "--run", "--set"):
             if not equals:
                 if not words:
                     raise UsageError(f"{name} needs a value", "see `gway --help`")
@@ -52,8 +54,7 @@ def read_front(argv: list[str]) -> Front:
                 break
             _set(front, name, text)
         else:
-            known = ["--help", "--version", "--workspace", "--at", "--run", "--set", "--debug"]
-            hint = did_you_mean(name, [*known, *(f"--{each}" for each in FORMATS)])
+            hint = did_you_mean(name, [*OPTIONS, *(f"--{each}" for each in FORMATS)])
             raise UsageError(f"gway has no option '{name}'", hint or "see `gway --help`")
     front.words = words
     return front
@@ -62,6 +63,8 @@ def read_front(argv: list[str]) -> Front:
 def _set(front: Front, name: str, text: str) -> None:
     if name in ("-w", "--workspace"):
         front.workspace = text
+    elif name == "--site":
+        front.site = text
     elif name == "--at":
         front.at = text
     else:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 COMMANDS = (
     ("run RECIPE", "Run a recipe (.gwr); --check only tries its names and options"),
+    ("site NAME", "In a recipe: keep what this run writes apart, in work/NAME"),
     ("until ...", "In a recipe: keep going until --done, --forever, --minutes N, --file PATH"),
     ("every ...", "Run a verb again and again: every --seconds N VERB"),
     ("help [NAME]", "Explain a project, a verb or a recipe"),
@@ -28,6 +29,7 @@ COMMANDS = (
 )
 OPTIONS = (
     ("-w, --workspace DIR", "folder with projects/, recipes/ and work/"),
+    ("--site NAME", "which server of the workspace: its folder below work/"),
     ("--at URL", "run the verb on that server instead of here"),
     ("--json --csv --html", "write the result in this form"),
     ("--set NAME=VALUE", "set a setting for this run"),
@@ -183,12 +185,15 @@ def _recipe_help(runner: Runner, name: str) -> str:
     names = recipes.names(recipe)
     parts += [section("Usage"), f"  gway run {shown}{' [--key value ...]' if names else ''}\n"]
     if names:
-        rows = [
-            (f"--{_shown(key)}", "(required)" if default is None else f"(default: {default})")
-            for key, default in names.items()
-        ]
+        rows = [(f"--{_shown(key)}", _filled_note(default)) for key, default in names.items()]
         parts += [section("Values"), table(rows)]
     return "".join(parts)
+
+
+def _filled_note(default: str | None) -> str:
+    if default is None:
+        return "(required)"
+    return f"(default: {default})" if default else "(left out)"
 
 
 # --- pieces ------------------------------------------------------------------

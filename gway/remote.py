@@ -18,11 +18,11 @@ from urllib.request import HTTPRedirectHandler, OpenerDirector, ProxyHandler, Re
 from gway.errors import GwayError, UsageError
 from gway.loader import PACKAGE, mount
 from gway.marks import access_of, web_name
+from gway.site import RECORD
 
 if TYPE_CHECKING:
     from gway.resolver import Gateway
 
-RECORD = "server.json"
 MAX_ANSWER_BYTES = 64 << 20
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 

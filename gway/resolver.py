@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from gway.errors import GwayError, UnknownName, did_you_mean
 from gway.jobs import Jobs
 from gway.loader import HOOKSPECS, PACKAGE, Place, bundled, find_roots, mount
+from gway.native import is_patched
 from gway.results import Results
 from gway.settings import Settings
 from gway.workspace import Workspace, find_root
@@ -75,7 +76,7 @@ class Gateway:
     ) -> None:
         self.env = os.environ if env is None else env
         root = find_root(workspace, self.env, os.getcwd())
-        self.workspace = Workspace(root)
+        self.workspace = Workspace(root, self._choose_site)
         self.roots = find_roots(root, self.env)
         self.settings = Settings(self.env, root)
         self.results = Results()
@@ -215,6 +216,17 @@ class Gateway:
         logs = sys.modules.get("gway.logs")
         if value and logs is not None and self.has_service(logs.Logs):
             self.service(logs.Logs).serve()
+
+    def _choose_site(self) -> str:
+        from gway.site import checked, choose
+
+        given = checked(str(self.settings.get("SITE")))
+        if given or self.settings.source("SITE") != "default" or self._serving or is_patched():
+            return given  # who serves has the site that it was given, not that of another
+        found = choose(self.workspace.root)
+        if found and sys.stderr.isatty():
+            print(f"gway: site {found} (work/{found})", file=sys.stderr)
+        return found
 
     def now(self) -> datetime:
         """Tell the time, aware, in UTC."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from gway.conversion import UNKNOWN
@@ -14,7 +15,7 @@ from gway.marks import WEB_PREFIXES
 from gway.output import Format, show
 from gway.resolver import find_function, unknown_verb
 from gway.results import MISSING, noun_of
-from gway.sigils import Context, resolve, sigils_in
+from gway.sigils import Context, resolve, resolve_all, sigils_in
 from gway.signature import ArgumentError, Parsed, Signature, parse, read
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class Runner:
             show(self.commands.help(found.label))
             return None
         signature = read(found.function)
-        rest = [resolve(word, context) for word in found.rest]
+        rest = resolve_all(found.rest, partial(resolve, context=context))
         parsed = self._parse(found, signature, rest)
         if "help" in parsed.outer or "h" in parsed.outer:
             show(self.commands.help(found.label))
@@ -186,7 +187,7 @@ class Runner:
                 self.commands.check_raw(found.function, found.rest, values, nouns)
                 continue
             signature = read(found.function)
-            rest = [self._check_word(word, values, nouns) for word in found.rest]
+            rest = resolve_all(found.rest, partial(self._check_word, values=values, nouns=nouns))
             parsed = self._parse(found, signature, rest)
             for param in signature.params:
                 if param.name in nouns:

@@ -47,6 +47,7 @@ class Setting:
 
 FRAMEWORK = (
     Setting("WORKSPACE", None, str, "folder with projects/, recipes/ and work/"),
+    Setting("SITE", "", str, "which server of this workspace: its folder below work/"),
     Setting("PATH", "", str, "more folders with projects, separated like PATH"),
     Setting("TRACE", "", str, "'hooks' prints every hook call to stderr"),
     Setting("LOG_LEVEL", "INFO", str, "least level of records kept in the log file"),

@@ -7,9 +7,10 @@ they stand for is not looked at again, so data never becomes a sigil.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from gway.conversion import UNKNOWN
 from gway.errors import UsageError, did_you_mean
 from gway.results import MISSING, Results
 
@@ -17,6 +18,7 @@ _NAME = r"[A-Za-z_][\w.-]*"
 SIGIL = re.compile(
     rf"\[(?P<kept>\[{_NAME}(?:\|[^\[\]]*)?\])\]|\[(?P<name>{_NAME})(?:\|(?P<default>[^\[\]]*))?\]"
 )
+_OPTION = re.compile(r"--[A-Za-z][\w-]*")
 LITERALS = frozenset({"true", "false", "null"})
 
 
@@ -62,6 +64,44 @@ def resolve(word: Any, context: Context) -> Any:
         return match[0] if kept is None or kept[1:-1] in LITERALS else kept
 
     return SIGIL.sub(put, word)
+
+
+def resolve_all(words: Sequence[Any], put: Callable[[Any], Any]) -> list[Any]:
+    """Replace the sigils of a command's words; `[NAME|]` that stands for nothing vanishes.
+
+    So does the option before it: `--allow [allow|]` and `--allow=[allow|]` are there only
+    when there is something to allow.
+
+    :param put: replaces the sigils of one word, such as `resolve`
+    """
+    done: list[Any] = []
+    option = False
+    for word in words:
+        head, given = _optional(word)
+        value = put(given) if given else put(word)
+        if given and (value is None or value == ""):
+            if not head and option:
+                done.pop()
+            option = False
+            continue
+        if given and head and value is UNKNOWN:
+            done.append(head[:-1])
+        done.append(f"{head}{value}" if given and head and value is not UNKNOWN else value)
+        option = not given and isinstance(word, str) and _OPTION.fullmatch(word) is not None
+    return done
+
+
+def _optional(word: Any) -> tuple[str, str]:
+    """Split `--allow=[allow|]` into what is before the sigil and the sigil; "" if it is none."""
+    if not isinstance(word, str) or not word.endswith("|]"):
+        return "", ""
+    head, equals, rest = word.partition("=")
+    if not (equals and _OPTION.fullmatch(head)):
+        head, equals, rest = "", "", word
+    whole = SIGIL.fullmatch(rest)
+    if whole is None or not _is_sigil(whole):
+        return "", ""
+    return head + equals, rest
 
 
 def sigils_in(word: str) -> list[tuple[str, str | None]]:

@@ -6,11 +6,11 @@ import os
 import stat
 from pathlib import Path
 
-from gway.errors import GwayError
+from gway.errors import GwayError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 MARKS = ("projects", "recipes", "work")
 
@@ -50,17 +50,44 @@ def _is_mark(path: str, trusted: bool) -> bool:
 
 
 class Workspace:
-    """A folder with `projects/`, `recipes/` and, once something ran, `work/`."""
+    """A folder with `projects/`, `recipes/` and, once something ran, `work/`.
 
-    def __init__(self, root: str | os.PathLike[str]) -> None:
+    :param choose: names the site at first use, as `gway.site` has it; "" is `work/` itself
+    """
+
+    def __init__(
+        self, root: str | os.PathLike[str], choose: Callable[[], str] | None = None
+    ) -> None:
         self.root = Path(root)
+        self._choose = choose
+        self._site: str | None = None
+
+    @property
+    def site(self) -> str:
+        """The site that this process works on; it stays the same from the first use on."""
+        if self._site is None:
+            self._site = self._choose() if self._choose is not None else ""
+        return self._site
+
+    def settle(self, site: str) -> None:
+        """Work on this site from now on; files of another one must not be in use."""
+        if self._site is not None and self._site != site:
+            raise UsageError(
+                f"files in {self.folder} are in use already", "name the site before all else"
+            )
+        self._site = site
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the site; all that runs write goes below it."""
+        return self.root / "work" / self.site
 
     def work(self, *parts: str, parents: bool = True) -> Path:
-        """Give a path below `work/`; with `parents` its folders are made, for us alone.
+        """Give a path below the site's folder; with `parents` folders are made, for us alone.
 
-        :param parts: path segments; leaving `work/` by them is an error
+        :param parts: path segments; leaving the folder by them is an error
         """
-        base = self.root / "work"
+        base = self.folder
         path = base.joinpath(*parts)
         if ".." in path.parts or base not in (path, *path.parents):
             raise GwayError(f"{os.path.join(*parts)!r} is not inside {base}")

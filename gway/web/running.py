@@ -6,13 +6,12 @@ import json
 import logging
 import os
 import secrets
-import socket
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
 from gway.errors import GwayError
+from gway.site import RECORD, Claim
 from gway.web.auth import Gate, is_loopback
 from gway.web.metrics import Metrics
 from gway.web.routes import Site
@@ -25,25 +24,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("gway.web")
 
 STOP_TIMEOUT_S = 4.0
-_LOOK_S = 0.5
-_STATE = "server.json"
-
-
-class Recorded(NamedTuple):
-    """A server that `work/server.json` told of."""
-
-    url: str
-    pid: int
-    state: dict[str, Any]
-
-    def answers(self) -> bool:
-        """Whether something listens there; a process id alone may be somebody else's by now."""
-        parts = urlsplit(self.url)
-        try:
-            with socket.create_connection((parts.hostname or "", parts.port or 80), _LOOK_S):
-                return True
-        except OSError:
-            return False
 
 
 class Running:
@@ -58,8 +38,6 @@ class Running:
         gw.service(Metrics)
         self._server: Server | None = None
         self._state: Path | None = None
-        self.other: Recorded | None = None
-        """The server that ran in this workspace when this one began."""
         self.host = ""
         self.token = ""
 
@@ -81,6 +59,8 @@ class Running:
         """
         if self._server is not None:
             raise GwayError(f"a server runs already at {self.url}", "stop it first")
+        claim: Claim = self._gw.service(Claim)
+        claim.take()
         gate: Gate = self._gw.service(Gate)
         token = secrets.token_urlsafe(32)
         names = str(self._gw.settings.get("WEB_HOSTS")).replace(",", " ").split()
@@ -96,7 +76,6 @@ class Running:
         server.start()
         self._server, self.host, self.token = server, host, token
         self._gw.serving = True
-        self.other = self._find_other()
         self._write_state()
         self._gw.plugins.emit(
             "gway_server_started",
@@ -142,18 +121,6 @@ class Running:
         self._gw.serving = False
         self._remove_state()
 
-    def _find_other(self) -> Recorded | None:
-        """Give the server of another process that serves this workspace now, if there is one."""
-        try:
-            state = json.loads(self._gw.workspace.work(_STATE).read_text(encoding="utf-8"))
-            other = Recorded(str(state["url"]), int(state["pid"]), state)
-        except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
-            log.debug("%s: %r", _STATE, error)
-            return None
-        if other.url == self.url or other.pid == os.getpid():
-            return None  # it ended without a word, and this one has taken its place
-        return other if other.answers() else None
-
     def _write_state(self) -> None:
         state = {
             "url": self.url,
@@ -161,29 +128,23 @@ class Running:
             "pid": os.getpid(),
             "token": self.token,
         }
-        self._state = self._save(state)
-
-    def _save(self, state: dict[str, Any]) -> Path:
-        path = self._gw.workspace.work(_STATE)
+        path = self._gw.workspace.work(RECORD)
         fresh = path.with_name(f".{path.name}.{os.getpid()}")
         file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         with open(file, "w", encoding="utf-8") as stream:
             json.dump(state, stream, indent=2)
         fresh.replace(path)
-        return path
+        self._state = path
 
     def _remove_state(self) -> None:
-        """Remove the file, unless another server wrote its own; one that was there comes back."""
+        """Remove the file, unless it is not this server's own."""
         path, self._state = self._state, None
         if path is None:
             return
         try:
             if json.loads(path.read_text(encoding="utf-8")).get("token") != self.token:
                 return
-            if self.other is not None and self.other.answers():
-                self._save(self.other.state)
-            else:
-                path.unlink()
+            path.unlink()
         except (FileNotFoundError, ValueError) as error:
             log.debug("%s: %s", path, error)
 

@@ -24,8 +24,11 @@ def setup_app(
     :param path: where it is to be; its name with slashes if not given
     :param options: options of the project itself
     """
+    from gway.site import Claim
     from gway.web.routes import Site
 
+    claim: Claim = gw.service(Claim)
+    claim.take()  # before any file of it is opened: another server may be at work there
     own, converted = _own_setup(project, options)
     gw.load_siblings(project)
     site: Site = gw.service(Site)

@@ -63,14 +63,6 @@ def start_app(
     )
     if warning is not None:
         log.info(warning)  # for the log file, which is open by now; it was said aloud above
-    if running.other is not None:
-        doubled = (
-            f"WARNING: process {running.other.pid} serves this workspace, too, at "
-            f"{running.other.url}. Both write into {gw.workspace.root}/work; commands come to "
-            "the one that began last."
-        )
-        print(doubled, file=sys.stderr)
-        log.info(doubled)  # for the log file
     if tls_cert:
         import gevent
 

@@ -171,6 +171,32 @@ def test_values_of_the_command_line_fill_the_recipe(told):
     assert told(text, "--host", "h", "--port", "1")[0][0] == "1 h"
 
 
+def test_an_option_is_there_only_when_the_recipe_is_given_its_value(told):
+    text = "pad note a --mark [mark|]\npad note b --mark=[mark|]\n"
+    assert told(text)[0][:2] == ["a", "b"]
+    assert told(text, "--mark", "m n")[0][:2] == ["a m n", "b m n"]
+    assert told(text, "--mark", "")[0][:2] == ["a", "b"]
+    assert told(text, "--check")[1].code == 0
+    assert told("pad make-price [n|]\n", "--check")[1].code == 2
+
+
+def test_a_recipe_names_the_site_that_its_files_lie_in(told, write, workspace, cli):
+    write(
+        "projects/place.py",
+        """
+        from gway import gw
+        def show():
+            return str(gw.workspace.work("x").relative_to(gw.workspace.root))
+        """,
+    )
+    assert told("site corner\nplace show\n")[1].stdout == "work/corner/x\n"
+    assert cli("--site", "other", "run", "site").stdout == "work/other/x\n"
+    assert cli("--site", ".", "run", "site").stdout == "work/x\n"
+    assert cli("--site", "../up", "run", "site").code == 2
+    _, done = told("place show\nsite corner\n")
+    assert (done.code, "in use already" in done.stderr) == (2, True)
+
+
 def test_a_value_that_the_recipe_does_not_know_is_an_error(told):
     notes, done = told("pad note [port|8888]\n", "--prot", "1")
     assert (notes, done.code) == ([], 2)

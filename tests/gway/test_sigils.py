@@ -4,7 +4,7 @@ import pytest
 
 from gway.errors import UsageError
 from gway.results import Results
-from gway.sigils import Context, resolve, sigils_in
+from gway.sigils import Context, resolve, resolve_all, sigils_in
 
 
 @pytest.fixture
@@ -34,6 +34,25 @@ def context():
 )
 def test_sigils_become_values(context, word, value):
     assert resolve(word, context) == value
+
+
+@pytest.mark.parametrize(
+    ("words", "left"),
+    [
+        (["--port", "[port|]", "a"], ["--port", "9999", "a"]),
+        (["--allow", "[allow|]", "a"], ["a"]),
+        (["--allow=[allow|]", "a"], ["a"]),
+        (["--port=[port|]"], ["--port=9999"]),
+        (["a", "[allow|]", "b"], ["a", "b"]),
+        (["--loud", "a", "[allow|]"], ["--loud", "a"]),
+        (["--a", "[x|]", "[y|]"], []),
+        (["--a", "x[none|]"], ["--a", "x"]),
+        (["--a", ""], ["--a", ""]),
+        (["--a=[[port|]]"], ["--a=[port|]"]),
+    ],
+)
+def test_an_option_whose_value_is_absent_vanishes(context, words, left):
+    assert resolve_all(words, lambda word: resolve(word, context)) == left
 
 
 def test_results_come_before_values_and_those_before_the_environment():

@@ -108,7 +108,12 @@ def serve(workspace: Path, eventually: Any) -> Iterator[Serve]:
     (workspace / "projects" / "hello.py").write_text(HELLO)
     started: list[Site] = []
 
-    def start(*words: str, folder: Path = workspace, env: Mapping[str, str] | None = None) -> Site:
+    def start(
+        *words: str,
+        folder: Path = workspace,
+        env: Mapping[str, str] | None = None,
+        record: str = "work/server.json",
+    ) -> Site:
         clean = {key: value for key, value in os.environ.items() if not key.startswith("GWAY_")}
         process = subprocess.Popen(
             [sys.executable, "-m", "gway", *words],
@@ -122,7 +127,7 @@ def serve(workspace: Path, eventually: Any) -> Iterator[Serve]:
         assert process.stderr is not None
         reader = threading.Thread(target=site.lines.extend, args=(process.stderr,), daemon=True)
         reader.start()
-        file = folder / "work" / "server.json"
+        file = folder / record
 
         def ready() -> bool:
             assert process.poll() is None, site.lines
@@ -273,19 +278,20 @@ def test_a_port_that_cannot_be_is_one_sentence(run: Any) -> None:
     assert done.stderr.startswith("gway: cannot listen on 127.0.0.1:99999: a port is 0 to 65535\n")
 
 
-def test_a_second_server_in_a_workspace_warns_and_leaves_the_record_of_the_first(
-    serve: Serve, hello: Site, workspace: Path, eventually: Any
+def test_a_second_server_in_a_workspace_is_refused_with_the_address_of_the_first(
+    hello: Site, workspace: Path, run: Any
 ) -> None:
-    second = serve("web", "app", "setup-app", "hello", "-", *SERVE)
-    warning = f"WARNING: process {hello.process.pid} serves this workspace, too"
-    eventually(lambda: any(line.startswith(warning) for line in second.lines))
-    assert not any("WARNING" in line for line in hello.lines)
-    second.process.send_signal(signal.SIGINT)
-    second.process.wait(10)
+    for words in (SERVE, ("web.app", "setup-app", "hello", "-", *SERVE)):
+        done = run(*words)
+        assert done.code == 1
+        first, hint = done.stderr.splitlines()
+        assert f"the server at {hello.state['url']} (process {hello.process.pid})" in first
+        assert "--site NAME" in hint
     assert json.loads((workspace / "work" / "server.json").read_text()) == hello.state
+    assert hello.get("/hello/greet")[0].status == 200
 
 
-def test_a_server_that_takes_the_place_of_a_killed_one_does_not_warn(
+def test_a_server_that_takes_the_place_of_a_killed_one_is_not_refused(
     serve: Serve, hello: Site, eventually: Any
 ) -> None:
     hello.process.kill()
@@ -293,7 +299,20 @@ def test_a_server_that_takes_the_place_of_a_killed_one_does_not_warn(
     port = str(urlsplit(hello.state["url"]).port)
     after = serve("web.server", "start-app", "--port", port, "--ws-port", "0")
     eventually(lambda: any(line.startswith("WebSockets: ") for line in after.lines))
-    assert not any("WARNING" in line for line in after.lines)
+
+
+def test_a_named_site_runs_beside_the_other_with_files_of_its_own(
+    serve: Serve, hello: Site, workspace: Path, run: Any
+) -> None:
+    setup = ("web", "app", "setup-app", "hello", "--times", "9", "-")
+    second = serve("--site", "second", *setup, *SERVE, record="work/second/server.json")
+    assert second.state["url"] != hello.state["url"]
+    assert run("hello", "times").stdout == "1\n"
+    assert run("--site", "second", "hello", "times").stdout == "9\n"
+    assert run("hello", "times", env={"GWAY_SITE": "second"}).stdout == "9\n"
+    hello.process.send_signal(signal.SIGINT)
+    hello.process.wait(10)
+    assert run("hello", "times").stdout == "9\n", "the only one that runs is meant"
 
 
 def test_a_public_address_needs_an_account_or_a_loud_word(
