@@ -1,0 +1,39 @@
+"""Shares one line among many chargers: turns are given in the order of asking."""
+
+from __future__ import annotations
+
+
+class Turns:
+    """Hands out moments that are at least `1 / rate` apart.
+
+    Who asks gets the next free moment, now if nobody was before: first come, first
+    served, so no charger with a long queue holds up another.
+
+    :param rate: how many in a second
+    """
+
+    __slots__ = ("_next", "_spacing_s")
+
+    def __init__(self, rate: float) -> None:
+        self._spacing_s = 1.0 / rate
+        self._next = 0.0
+
+    def take(self, now: float) -> float:
+        """Give the moment at which the one who asks may act."""
+        turn = max(now, self._next)
+        self._next = turn + self._spacing_s
+        return turn
+
+
+class Governor:
+    """What all outlets share: messages in all, connections in all.
+
+    :param total_rate: messages per second over all chargers
+    :param connect_rate: connections opened per second over all chargers
+    """
+
+    __slots__ = ("connects", "messages")
+
+    def __init__(self, total_rate: float = 200.0, connect_rate: float = 50.0) -> None:
+        self.messages = Turns(total_rate)
+        self.connects = Turns(connect_rate)
