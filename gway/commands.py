@@ -16,7 +16,18 @@ if TYPE_CHECKING:
     from gway.recipes import RecipeRunner
     from gway.runner import Runner
 
-NAMES = ("run", "site", "until", "every", "help", "projects", "settings", "test", "completion")
+NAMES = (
+    "run",
+    "site",
+    "until",
+    "every",
+    "help",
+    "reference",
+    "projects",
+    "settings",
+    "test",
+    "completion",
+)
 POLL_S = 0.2
 
 
@@ -47,6 +58,19 @@ class Commands:
         from gway.output import Styled
 
         return Styled(helptext.explain(self._runner, list(name)))
+
+    def reference(self, *, to: Path | None = None) -> str | None:
+        """Write the reference of every project, hook, setting, metric and recipe.
+
+        :param to: a file for it; default: the terminal
+        """
+        from gway.reference import write
+
+        text = write(self._runner)
+        if to is None:
+            return text
+        to.write_text(text, encoding="utf-8")
+        return None
 
     def projects(self) -> list[dict[str, Any]]:
         """List the projects that have functions, and where they come from."""

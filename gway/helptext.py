@@ -25,6 +25,7 @@ COMMANDS = (
     ("projects", "List the projects and where they come from"),
     ("settings", "List the settings, their values and where those come from"),
     ("test [--flags a,b]", "Run the tests with pytest"),
+    ("reference [--to FILE]", "Write all of this, of every project, as one Markdown page"),
     ("completion SHELL", "Print the code for completion in bash, zsh or fish"),
 )
 OPTIONS = (
@@ -163,8 +164,11 @@ def _verb_help(runner: Runner, words: list[str]) -> str:
         values.append(signature.many)
     options = [param for param in signature.params if not param.positional]
     if values:
-        parts += [section("Arguments"), table(_rows(values, lambda each: each.name.upper()))]
-    rows = _rows(options, _option_form)
+        parts += [
+            section("Arguments"),
+            table(parameter_rows(values, lambda each: each.name.upper())),
+        ]
+    rows = parameter_rows(options, option_form)
     if signature.extra is not None:
         rows.append(("--key value", signature.extra.help or "any further option"))
     if rows:
@@ -213,11 +217,12 @@ def _usage_of(param: Param) -> str:
     if param.positional:
         name = param.name.upper()
         return name if param.required else f"[{name}]"
-    form = _option_form(param)
+    form = option_form(param)
     return form if param.required else f"[{form}]"
 
 
-def _option_form(param: Param) -> str:
+def option_form(param: Param) -> str:
+    """Give how a parameter is written as an option, such as `--times INT`."""
     from gway.conversion import alternatives, choices_of, describe, is_flag
 
     if is_flag(param.annotation):
@@ -227,7 +232,8 @@ def _option_form(param: Param) -> str:
     return f"{param.option} {'|'.join(dict.fromkeys(kinds))}"
 
 
-def _rows(params: Iterable[Param], form: Callable[[Param], str]) -> list[tuple[str, str]]:
+def parameter_rows(params: Iterable[Param], form: Callable[[Param], str]) -> list[tuple[str, str]]:
+    """Give each parameter in a form, and what is to be said of it."""
     from gway.conversion import choices_of, is_flag
     from gway.output import cell
     from gway.results import MISSING
