@@ -34,13 +34,23 @@ class Receipt:
 
     Without a subscriber that joins, settling succeeds at once: a central
     system without a store answers like one with a very fast one.
+
+    :param action: of the message that will be answered, "" when there is none
+    :param raw: its payload, as it was received
     """
 
-    __slots__ = ("_error", "_units")
+    __slots__ = ("_error", "_raw", "_units", "action")
 
-    def __init__(self) -> None:
+    def __init__(self, action: str = "", raw: bytes = b"{}") -> None:
+        self.action = action
+        self._raw = raw
         self._units: dict[int, tuple[Store, Unit]] = {}
         self._error: BaseException | None = None
+
+    @property
+    def payload(self) -> bytes:
+        """The payload of the message that will be answered, byte for byte."""
+        return bytes(self._raw)
 
     def unit(self, store: Store) -> Unit:
         """Join the unit of `store` that all subscribers of this fact share."""

@@ -171,7 +171,7 @@ class Settlement:
         if outcome.store is None:
             self._wait()
             return
-        receipt = Receipt()
+        receipt = Receipt(self._action, self._raw)
         try:
             outcome.store(receipt)
             receipt.settle(self._done)
