@@ -112,7 +112,12 @@ class Failures:
 
 
 class Refused(msgspec.Struct):
-    """A charger that was turned away, for the operator to approve."""
+    """A charger that was turned away, for the operator to approve or to mend.
+
+    `kind` is "path", "id", "subprotocol", "unknown", "key", "taken" or "tries". `path` is
+    the address that was asked for when it leads to no charger; then `charger_id` is what
+    the charger seems to be called.
+    """
 
     charger_id: str
     remote_addr: str
@@ -120,6 +125,13 @@ class Refused(msgspec.Struct):
     reason: str
     at: datetime
     times: int = 1
+    kind: str = ""
+    path: str = ""
+
+    @property
+    def key(self) -> str:
+        """What tells it from the others: an address leads to no charger, whatever is in it."""
+        return self.path or self.charger_id
 
 
 class RefusedList:
@@ -130,10 +142,10 @@ class RefusedList:
 
     def add(self, row: Refused) -> None:
         """Note a charger; the one seen least recently is forgotten."""
-        before = self._rows.pop(row.charger_id, None)
+        before = self._rows.pop(row.key, None)
         if before is not None:
             row.times = before.times + 1
-        self._rows[row.charger_id] = row
+        self._rows[row.key] = row
         if len(self._rows) > REFUSED_KEPT:
             self._rows.popitem(last=False)
 
@@ -146,5 +158,6 @@ class RefusedList:
         return charger_id in self._rows
 
     def remove(self, charger_id: str) -> None:
-        """Forget a charger: it was let in."""
-        self._rows.pop(charger_id, None)
+        """Forget a charger: it was let in, or is not wanted in the list."""
+        for key in [key for key, row in self._rows.items() if row.charger_id == charger_id]:
+            del self._rows[key]

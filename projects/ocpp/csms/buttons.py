@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from gway import access, gw
 from gway.projects.ocpp.csms import orders
+from gway.projects.ocpp.csms.detail import PAGES, shown_commands
 from gway.projects.ocpp.csms.orders import Action, AvailabilityType, ResetType, Trigger
-from gway.projects.ocpp.csms.pages import PAGES, shown_commands
 from gway.projects.ocpp.csms.topics import topic_of
 from gway.web.page import Page
 from gway.web.request import CURRENT

@@ -23,9 +23,11 @@ from gway.projects.ocpp.csms.framelog import FrameLog
 from gway.projects.ocpp.csms.handlers import Handlers
 from gway.projects.ocpp.csms.money import StorageGate
 from gway.projects.ocpp.csms.options import Options
+from gway.projects.ocpp.csms.powers import PowerTraces
 from gway.projects.ocpp.csms.runtime import Flag, GeventRuntime, Runtime
 from gway.projects.ocpp.csms.session import Session
-from gway.projects.ocpp.csms.topics import topic_of
+from gway.projects.ocpp.csms.shared import Shared
+from gway.projects.ocpp.csms.topics import Teller
 from gway.projects.ocpp.facts import (
     ChargerMemory,
     Link,
@@ -102,7 +104,9 @@ class CentralSystem:
         self.handlers = Handlers(self)
         self.door = Door(self)
         self.closing = False
-        self._events = gateway.service(Events)
+        self.powers = PowerTraces()
+        self.shared = Shared(self.runtime.clock, self.runtime.flag)
+        self.teller = Teller(gateway.service(Events), self.runtime.later, self.runtime.clock)
         self._link_ids = itertools.count(1)
         ask = self.decisions
         self._recall = Recall(ask.recall_transaction, ask.recall_start, ask.recall_stop)
@@ -298,20 +302,14 @@ class CentralSystem:
 
     def tell_closed(self, closing: Closing, at: datetime) -> None:
         """Tell that a transaction was closed without its charger's word."""
+        self.powers.drop(closing.transaction.transaction_id)
         self.emit(
             "ocpp_transaction_closed", transaction=closing.transaction, why=str(closing.why), at=at
         )
 
     def changed(self, charger: Charger, what: str) -> None:
         """Let pages that show this charger know."""
-        events = self._events
-        if not events.listeners:
-            return
-        if events.listens("ocpp"):
-            events.publish("ocpp", {"charger_id": charger.charger_id, "what": what})
-        topic = topic_of(charger.charger_id)
-        if events.listens(topic):
-            events.publish(topic, {"charger_id": charger.charger_id, "what": what})
+        self.teller.tell(charger.charger_id, what)
 
     # --- what operators see and do --------------------------------------------
 

@@ -30,6 +30,13 @@ from gway.projects.ocpp.csms.buttons import (
     view_post_trigger_message,
     view_post_unlock_connector,
 )
+from gway.projects.ocpp.csms.detail import (
+    render_charger_state,
+    render_charger_transactions,
+    render_command_log,
+    render_message_log,
+    view_charger_detail,
+)
 from gway.projects.ocpp.csms.options import SETTINGS as SETTINGS
 from gway.projects.ocpp.csms.options import Unknown
 from gway.projects.ocpp.csms.orders import (
@@ -54,12 +61,7 @@ from gway.projects.ocpp.csms.orders import (
 )
 from gway.projects.ocpp.csms.pages import (
     render_charger_cards,
-    render_charger_state,
-    render_charger_transactions,
-    render_command_log,
-    render_message_log,
     view_active_chargers,
-    view_charger_detail,
     view_charger_status,
 )
 
@@ -182,6 +184,16 @@ def setup_app(
 def ws_connect(upgrade: Upgrade) -> Accept | Refuse:
     """Let a charger in, or refuse it before the upgrade."""
     return _central().connect(upgrade)
+
+
+@hookimpl
+def gway_server_started() -> None:
+    """Hear of chargers whose address leads to nothing, which no other project could tell of."""
+    from gway.web.routes import Site
+
+    site: Site = gw.service(Site)
+    if any(mount.project == "ocpp.csms" for mount in site.mounts.values()):
+        site.ws_routes.setdefault("/", _central().door.stray)
 
 
 @hookimpl

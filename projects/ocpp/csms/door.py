@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from gway.errors import DecisionFailed
 from gway.projects.ocpp.csms.admission import (
@@ -29,6 +30,8 @@ log = logging.getLogger("ocpp.csms")
 PROBE_S = 5.0
 CHALLENGE = (("WWW-Authenticate", 'Basic realm="OCPP", charset="UTF-8"'),)
 RETRY = (("Retry-After", "10"),)
+SHOWN = 80  # characters of an address in the list of those turned away
+_KINDS = {401: "key", 404: "unknown"}
 TOO_MANY = Refuse(429, "too many failed logins", (("Retry-After", "60"),))
 
 
@@ -48,14 +51,16 @@ class Door:
         try:
             charger_id = charger_id_of(upgrade.rest)
         except BadId as why:
-            return Refuse(400, str(why))
+            return self._refuse_path(upgrade, 400, str(why), "id")
         knock = Knock(charger_id=charger_id, remote_addr=upgrade.remote_addr, tls=upgrade.tls)
         subprotocol = SUBPROTOCOL if SUBPROTOCOL in upgrade.offered else None
         lenient = central.options.lenient_subprotocol and not upgrade.offered
         if subprotocol is None and not lenient:
-            return self._refuse(knock, 400, f"the subprotocol {SUBPROTOCOL} has to be offered")
+            why = f"the subprotocol {SUBPROTOCOL} has to be offered"
+            return self._refuse(knock, 400, why, "subprotocol")
         keys = (f"address {upgrade.remote_addr}", f"id {charger_id}")
         if self.failures.blocks(*keys):
+            self._note(knock, TOO_MANY.status, TOO_MANY.reason, "tries")
             return TOO_MANY
         try:
             credentials = parse_basic(upgrade.headers.get("authorization"))
@@ -63,7 +68,7 @@ class Door:
                 raise BadCredentials("the user name is not the charger id")
         except BadCredentials as why:
             self.failures.add(*keys)
-            return self._refuse(knock, 401, str(why))
+            return self._refuse(knock, 401, str(why), "key")
         if credentials is not None:
             knock = Knock(
                 charger_id=charger_id,
@@ -92,11 +97,12 @@ class Door:
         if admission is None:
             admission = self._by_policy(charger, knock)
         if admission.verdict is Verdict.REJECT:
-            if admission.status == 401:
+            kind = _KINDS.get(admission.status, "")
+            if kind == "key":
                 self.failures.add(*keys)
-            return self._refuse(knock, admission.status, admission.reason or "not known here")
+            return self._refuse(knock, admission.status, admission.reason or "not known here", kind)
         if not admission.authenticated and self._old_one_lives(charger):
-            return self._refuse(knock, 403, "this charger is connected already")
+            return self._refuse(knock, 403, "this charger is connected already", "taken")
         accepted = admission.verdict is Verdict.ACCEPT
         registration: Registration = ACCEPTED if accepted else PENDING
 
@@ -134,22 +140,48 @@ class Door:
         flag.wait(PROBE_S + 1)
         return alive == [True]
 
-    def _refuse(self, knock: Knock, status: int, reason: str) -> Refuse:
+    def stray(self, upgrade: Upgrade) -> Refuse:
+        """Refuse a charger whose address leads nowhere, and show it to the operator."""
+        return self._refuse_path(upgrade, 404, "Nothing is served at this path.", "path")
+
+    def _refuse_path(self, upgrade: Upgrade, status: int, reason: str, kind: str) -> Refuse:
+        segment = unquote(upgrade.path.rstrip("/").rpartition("/")[2], errors="replace")
+        knock = Knock(charger_id=_shown(segment), remote_addr=upgrade.remote_addr, tls=upgrade.tls)
+        if any(one.lower().startswith("ocpp") for one in upgrade.offered):
+            self._note(knock, status, reason, kind, _shown(upgrade.path))
+        return Refuse(status, reason)
+
+    def _note(self, knock: Knock, status: int, reason: str, kind: str, path: str = "") -> None:
+        """Put a charger into the list of those turned away, where operators see it."""
         central = self._central
-        at = central.now()
         self.refused.add(
             Refused(
                 charger_id=knock.charger_id,
                 remote_addr=knock.remote_addr,
                 status=status,
                 reason=reason,
-                at=at,
+                at=central.now(),
+                kind=kind,
+                path=path,
             )
         )
+        central.teller.tell(knock.charger_id, "turned away")
+
+    def _refuse(self, knock: Knock, status: int, reason: str, kind: str) -> Refuse:
+        central = self._central
+        at = central.now()
+        self._note(knock, status, reason, kind)
         central.drop_stranger(knock.charger_id)
         shown = Knock(charger_id=knock.charger_id, remote_addr=knock.remote_addr, tls=knock.tls)
         central.emit("ocpp_charger_refused", knock=shown, status=status, reason=reason, at=at)
         return Refuse(status, reason, CHALLENGE if status == 401 else ())
+
+
+def _shown(text: str) -> str:
+    """Cut what a stranger sent to what a list shows of it."""
+    return "".join(
+        one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text[:SHOWN]
+    )
 
 
 def is_loopback(address: str) -> bool:

@@ -222,6 +222,7 @@ class Handlers:
         words = aside(len(raw), meter_words, meter, raw, flags, at)
         charger.hear_clock(words.time, at)
         metered = self.central.ledger(charger).meter(words, at)
+        self.central.powers.hear(metered)
         if metered.orphan:
             return self._orphan(charger, "MeterValues", metered.orphan, raw, at, _METERED)
         return Outcome(_METERED, _StoreMeter(self.central, metered, at))
@@ -250,6 +251,8 @@ class Handlers:
         if stopped.kind is StopKind.CONFLICT:
             return self._conflict(charger, stopped, raw, at, answer)
         transaction = stopped.transaction
+        if transaction is not None:
+            self.central.powers.drop(transaction.transaction_id)
         if transaction is not None and Flag.HISTORICAL not in transaction.flags:
             event = Event(
                 "stopped",

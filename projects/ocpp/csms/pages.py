@@ -1,15 +1,22 @@
-"""The pages of the central system: all chargers, and one charger."""
+"""The page of all chargers: a card for each, and those that were turned away."""
 
 from __future__ import annotations
 
-import json
-from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 from urllib.parse import urlsplit
 
 from gway import gw
-from gway.projects.ocpp.csms.readmodel import charger_row, find_chargers, list_chargers
-from gway.projects.ocpp.csms.topics import topic_of
+from gway.projects.ocpp.csms.admission import Refused
+from gway.projects.ocpp.csms.charger import Charger
+from gway.projects.ocpp.csms.powers import sparkline
+from gway.projects.ocpp.csms.readmodel import (
+    Sort,
+    Status,
+    charger_row,
+    find_chargers,
+    list_chargers,
+    power_of,
+)
 from gway.web.page import Page, PageMaker
 from gway.web.request import CURRENT
 
@@ -19,27 +26,18 @@ if TYPE_CHECKING:
 PAGES = PageMaker(__file__)
 
 Row = dict[str, Any]
-Moment = date | datetime | None
 
-FIRST_LOOK = timedelta(hours=24)
 SHOWN_CHARGERS = 60  # cards are made on the hub, and again whenever a charger says something
-SHOWN_FRAMES = 40
-SHOWN_TRANSACTIONS = 200
-UNKNOWN_HERE = 404  # refused for being unknown; only such a charger is let in when approved
-STATUSES = (
-    "Available",
-    "Preparing",
-    "Charging",
-    "SuspendedEV",
-    "SuspendedEVSE",
-    "Finishing",
-    "Reserved",
-    "Unavailable",
-    "Faulted",
-    "Offline",
-)
-_TONES = {"queued": "wait", "sent": "wait", "answered": "ok", "failed": "bad", "refused": "bad"}
-_REFUSALS = frozenset({"Rejected", "NotSupported", "NotImplemented", "Failed", "UnlockFailed"})
+MOST_SHOWN = 200
+STATUSES = get_args(Status)
+ORDERS = {
+    "alarms": "Alarms first",
+    "id": "By id",
+    "-power": "Most power first",
+    "-energy": "Most energy first",
+    "-last_seen": "Heard of last first",
+    "last_seen": "Silent longest first",
+}
 
 
 def _central() -> CentralSystem:
@@ -48,87 +46,177 @@ def _central() -> CentralSystem:
     return gw.service(CentralSystem)
 
 
-# --- all chargers ------------------------------------------------------------
-
-
-def view_charger_status(*, search: str = "", status: str = "", page: int = 1) -> Page:
+def view_charger_status(
+    *,
+    q: str = "",
+    search: str = "",
+    status: str = "",
+    sort: Sort = "alarms",
+    page: int = 1,
+    per_page: int = SHOWN_CHARGERS,
+) -> Page:
     """Show every charger as a card that follows what it does.
 
-    :param search: only chargers with this in their id
+    :param q: only chargers with this in their id, or in their vendor's or model's name
+    :param search: the same as q
     :param status: only chargers with this status, or with a connector in it
+    :param sort: alarms, id, power, energy or last_seen; with a minus the other way round
     :param page: from 1; the JSON and CSV twins have all chargers at once
+    :param per_page: cards of a page, at most 200
     """
+    q = q or search
     return PAGES(
         "charger_status",
         title="Chargers",
-        rows=list_chargers(_central(), search=search, status=status),
+        rows=list_chargers(_central(), search=q, status=status, sort=sort),
         columns=("charger_id", "status", "connected", "power_w", "energy_wh", "last_seen_at"),
         styles=("csms.css",),
-        search=search,
+        scripts=("csms.js",),
+        q=q,
         wanted=status,
         statuses=STATUSES,
-        **_cards(search, status, page),
+        sort=sort,
+        orders=ORDERS,
+        **_cards(q, status, sort, page, per_page),
     )
 
 
-def view_active_chargers(*, search: str = "", status: str = "", page: int = 1) -> Page:
+def view_active_chargers(
+    *,
+    q: str = "",
+    search: str = "",
+    status: str = "",
+    sort: Sort = "alarms",
+    page: int = 1,
+    per_page: int = SHOWN_CHARGERS,
+) -> Page:
     """Show every charger as a card: the same as charger-status.
 
-    :param search: only chargers with this in their id
+    :param q: only chargers with this in their id, or in their vendor's or model's name
+    :param search: the same as q
     :param status: only chargers with this status, or with a connector in it
+    :param sort: alarms, id, power, energy or last_seen; with a minus the other way round
     :param page: from 1; the JSON and CSV twins have all chargers at once
+    :param per_page: cards of a page, at most 200
     """
-    return view_charger_status(search=search, status=status, page=page)
+    return view_charger_status(
+        q=q or search, status=status, sort=sort, page=page, per_page=per_page
+    )
 
 
-def render_charger_cards(*, search: str = "", status: str = "", page: int = 1) -> Page:
+def render_charger_cards(
+    *,
+    q: str = "",
+    search: str = "",
+    status: str = "",
+    sort: Sort = "alarms",
+    page: int = 1,
+    per_page: int = SHOWN_CHARGERS,
+) -> Page:
     """Give the cards alone, for a page that renews them.
 
-    :param search: only chargers with this in their id
+    :param q: only chargers with this in their id, or in their vendor's or model's name
+    :param search: the same as q
     :param status: only chargers with this status, or with a connector in it
+    :param sort: alarms, id, power, energy or last_seen; with a minus the other way round
     :param page: from 1
+    :param per_page: cards of a page, at most 200
     """
-    return PAGES.fragment("charger_cards", **_cards(search, status, page))
+    central = _central()
+    wanted = (q or search, status, sort, page, per_page)
+    request = CURRENT.get()
+    # Links in it are relative to the request's query, and the address of the site to its host.
+    asked = () if request is None else (request.path, request.query_string, request.host)
+    role = request.visitor.role if request is not None and request.visitor is not None else ""
+    return central.shared.get(
+        ("cards", asked, role, wanted),
+        central.teller.edition,
+        lambda: PAGES.fragment("charger_cards", **_cards(*wanted), token=""),
+    )
 
 
-def _cards(search: str, status: str, page: int) -> Row:
+def _cards(q: str, status: str, sort: Sort, page: int, per_page: int) -> Row:
     central = _central()
     now = central.now()
-    known = find_chargers(central)
-    fitting = find_chargers(central, search=search, status=status) if search or status else known
-    pages = max(1, -(-len(fitting) // SHOWN_CHARGERS))
+    known = find_chargers(central, sort=sort)
+    fitting = find_chargers(central, search=q, status=status, sort=sort) if q or status else known
+    per_page = min(max(1, per_page), MOST_SHOWN)
+    pages = max(1, -(-len(fitting) // per_page))
     page = min(max(1, page), pages)
-    shown = fitting[(page - 1) * SHOWN_CHARGERS : page * SHOWN_CHARGERS]
-    counts = {
-        "known": len(known),
-        "connected": sum(charger.connected for charger in known),
-        "with a session": sum(bool(charger.ledger) for charger in known),
-        "with a fault": sum(bool(charger.faults) for charger in known),
-    }
+    shown = fitting[(page - 1) * per_page : page * per_page]
+    address = _address_for_chargers()
     return {
-        "cards": [_card(charger_row(charger, now)) for charger in shown],
-        "counts": counts,
+        "cards": [_card(central, charger, now) for charger in shown],
+        "counts": _counts(known),
+        "power_w": sum(filter(None, map(power_of, known))),
         "known": bool(known),
         "page_number": page,
         "pages": pages,
-        "refused": central.door.refused.rows(),
-        "unknown_here": UNKNOWN_HERE,
+        "refused": [_refused(row, address) for row in central.door.refused.rows()],
         "simulator": not known and _has_simulator(),
-        "ws_example": _address_for_chargers(),
+        "ws_example": address,
     }
 
 
-def _card(row: Row) -> Row:
+def _counts(known: list[Charger]) -> list[Row]:
+    """Count all chargers; what can be a filter names its status."""
+    counted = (
+        ("known", "", len(known)),
+        ("connected", "", sum(charger.connected for charger in known)),
+        ("offline", "Offline", sum(not charger.connected for charger in known)),
+        ("with a session", "", sum(bool(charger.ledger) for charger in known)),
+        ("with a fault", "", sum(bool(charger.faults) for charger in known)),
+    )
+    return [{"what": what, "status": status, "number": number} for what, status, number in counted]
+
+
+def _card(central: CentralSystem, charger: Charger, now: Any) -> Row:
+    row = charger_row(charger, now)
     on_connector = {str(one["connector_id"]): one for one in row["transactions"]}
     connectors = [
         {
             "connector_id": key,
             "status": row["connectors"].get(key, ""),
-            "transaction": on_connector.get(key),
+            "session": session_shown(central, on_connector.get(key)),
         }
         for key in sorted({*row["connectors"], *on_connector}, key=int)
     ]
-    return {**row, "connectors": connectors}
+    name = " ".join(filter(None, (row["vendor"], row["model"])))
+    return {**row, "connectors": connectors, "name": name}
+
+
+def session_shown(central: CentralSystem, transaction: Row | None) -> Row | None:
+    """Add to a transaction the line that its power draws."""
+    if transaction is None:
+        return None
+    return {**transaction, "line": sparkline(central.powers.of(transaction["transaction_id"]))}
+
+
+def _refused(row: Refused, address: str) -> Row:
+    """Say what helps a charger that was turned away."""
+    there = address.replace("CHARGER_ID", row.charger_id)
+    advice = {
+        "path": f"Set the charger's address to {there}",
+        "id": "Give the charger an id of 1 to 48 letters, digits, dashes or dots.",
+        "subprotocol": "It has to speak OCPP 1.6-J; if it offers no subprotocol at all,"
+        " set up ocpp.csms with --lenient-subprotocol.",
+        "unknown": "Approve it if it is yours; it comes in when it tries again.",
+        "key": f"Give the charger its key, or set the one it has: gway ocpp.keys set-key"
+        f" {row.charger_id}",
+        "taken": "Two chargers have this id: give one another. With a key, the newest wins.",
+        "tries": "Wait a minute, and give the charger the right key meanwhile.",
+    }
+    return {
+        "charger_id": row.charger_id,
+        "path": row.path,
+        "remote_addr": row.remote_addr,
+        "status": row.status,
+        "reason": row.reason,
+        "at": row.at,
+        "times": row.times,
+        "advice": advice.get(row.kind, "The log of the server says more."),
+        "approvable": row.kind == "unknown",
+    }
 
 
 def _address_for_chargers() -> str:
@@ -149,179 +237,3 @@ def _has_simulator() -> bool:
 
     site: Site = gw.service(Site)
     return any(mount.project == "ocpp.evcs" for mount in site.mounts.values())
-
-
-# --- one charger -------------------------------------------------------------
-
-
-def view_charger_detail(charger_id: str, *, since: Moment = None, until: Moment = None) -> Page:
-    """Show one charger: state, commands, messages and transactions.
-
-    :param charger_id: as in its address
-    :param since: transactions begun at this time or later; 24 hours ago when left out
-    :param until: transactions begun before this time; now when left out
-    """
-    from gway.projects.ocpp.messages.catalogue import CENTRAL_SYSTEM_ACTIONS
-
-    seen = _central().snapshot(charger_id)
-    return PAGES(
-        "charger_detail",
-        title=charger_id,
-        data={key: value for key, value in seen.items() if key not in ("frames", "commands")},
-        styles=("csms.css",),
-        charger=_state(seen),
-        commands=shown_commands(seen["commands"]),
-        frames=_frames(seen["frames"]),
-        actions=sorted(CENTRAL_SYSTEM_ACTIONS),
-        since=_field(since),
-        until=_field(until),
-        **_period(charger_id, since, until),
-    )
-
-
-def render_charger_state(charger_id: str) -> Page:
-    """Give what a charger does now, for its page.
-
-    :param charger_id: as in its address
-    """
-    return PAGES.fragment("charger_state", charger=_state(_central().snapshot(charger_id)))
-
-
-def render_command_log(charger_id: str) -> Page:
-    """Give the latest commands to a charger with their outcome, for its page.
-
-    :param charger_id: as in its address
-    """
-    rows = _central().snapshot(charger_id)["commands"]
-    return PAGES.fragment("command_log", commands=shown_commands(rows))
-
-
-def render_message_log(charger_id: str) -> Page:
-    """Give the latest messages of a charger, for its page.
-
-    :param charger_id: as in its address
-    """
-    frames = _frames(_central().snapshot(charger_id)["frames"])
-    return PAGES.fragment("message_log", frames=frames)
-
-
-def render_charger_transactions(
-    charger_id: str, *, since: Moment = None, until: Moment = None
-) -> Page:
-    """Give the transactions of a charger in a period, for its page.
-
-    :param charger_id: as in its address
-    :param since: begun at this time or later; 24 hours ago when left out
-    :param until: begun before this time; now when left out
-    """
-    _central().known(charger_id)
-    return PAGES.fragment("charger_transactions", **_period(charger_id, since, until))
-
-
-def _state(seen: Row) -> Row:
-    boot = seen["boot"] or {}
-    words = [boot.get("vendor"), boot.get("model")]
-    connectors = [one for one in seen["connectors"] if one["connector_id"] or one["transaction"]]
-    return {
-        **seen,
-        "connectors": connectors,
-        "make": " ".join(word for word in words if word),
-        "firmware": boot.get("firmware") or "",
-        "topic": topic_of(seen["charger_id"]),
-    }
-
-
-def _period(charger_id: str, since: Moment, until: Moment) -> Row:
-    """Ask ocpp.data, if it keeps anything here, for the transactions of a period."""
-    from gway.projects.ocpp.data.store import Store
-
-    begin = since if since is not None else gw.now() - FIRST_LOOK
-    kept = gw.has_service(Store)
-    found: Row = {"transactions": [], "total": 0}
-    if kept:
-        found = gw.ocpp.data.api_transactions(
-            charger_id, since=begin, until=until, per_page=SHOWN_TRANSACTIONS
-        )
-    return {
-        "charger_id": charger_id,
-        "begin": begin,
-        "end": until,
-        "first_look": since is None and until is None,
-        "kept": kept,
-        "linked": _has_pages("ocpp.data"),
-        "total": found["total"],
-        "transactions": found["transactions"],
-    }
-
-
-def _has_pages(project: str) -> bool:
-    request = CURRENT.get()
-    mounts = request.site.mounts.values() if request is not None else ()
-    return any(mount.project == project for mount in mounts)
-
-
-def _field(moment: Moment) -> str:
-    """Give a time as the value of a field: in UTC, which the page's script makes local."""
-    if isinstance(moment, datetime) and moment.tzinfo is not None:
-        moment = moment.astimezone(UTC)
-    return "" if moment is None else f"{moment:%Y-%m-%dT%H:%M}"
-
-
-def _frames(frames: list[Row]) -> list[Row]:
-    return [
-        {
-            **one,
-            "key": f"{one['direction']}-{one['at'].timestamp():.6f}",
-            "name": _frame_name(one),
-            "text": _pretty_text(one["text"]),
-        }
-        for one in reversed(frames[-SHOWN_FRAMES:])
-    ]
-
-
-def _frame_name(frame: Row) -> str:
-    if frame["kind"] == "junk":
-        return "not OCPP"
-    if frame["kind"] == "call":
-        return str(frame["action"])
-    answer = "error" if frame["kind"] == "error" else "answer"
-    return " ".join(filter(None, (frame["action"], answer, frame["error_code"])))
-
-
-def _pretty_text(text: str) -> str:
-    try:
-        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
-    except ValueError:
-        return text
-
-
-def shown_commands(rows: list[Row]) -> list[Row]:
-    """Add to commands what their list shows of them."""
-    return [
-        {
-            **row,
-            "outcome": _outcome(row),
-            "tone": _tone(row),
-            "keys": _configuration(row),
-            "pretty": json.dumps(
-                {"request": row["payload"], "answer": row["answer"]}, indent=2, ensure_ascii=False
-            ),
-        }
-        for row in rows
-    ]
-
-
-def _outcome(row: Row) -> str:
-    outcome = str(row["status"] or row["error_code"] or row["state"])
-    return f"{outcome}, late" if row["late"] else outcome
-
-
-def _tone(row: Row) -> str:
-    return "bad" if row["status"] in _REFUSALS else _TONES.get(row["state"], "warn")
-
-
-def _configuration(row: Row) -> list[Row]:
-    """Give the configuration keys that a charger told, whatever it sent in their place."""
-    found = (row["answer"] or {}).get("configurationKey")
-    listed = found if row["action"] == "GetConfiguration" and isinstance(found, list) else []
-    return [one for one in listed if isinstance(one, dict)]

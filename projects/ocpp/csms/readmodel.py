@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from gway.projects.ocpp.csms.charger import Charger
+from gway.projects.ocpp.csms.charger import PENDING, Charger
 from gway.projects.ocpp.csms.commands import is_over
 from gway.projects.ocpp.csms.framelog import describe
 from gway.projects.ocpp.facts import Command, ConnectorStatus, Transaction
@@ -17,17 +19,48 @@ if TYPE_CHECKING:
     from gway.projects.ocpp.csms.central import CentralSystem
 
 Row = dict[str, Any]
+Sort = Literal[
+    "alarms",
+    "id",
+    "-id",
+    "power",
+    "-power",
+    "energy",
+    "-energy",
+    "last_seen",
+    "-last_seen",
+]
+Status = Literal[
+    "Available",
+    "Preparing",
+    "Charging",
+    "SuspendedEV",
+    "SuspendedEVSE",
+    "Finishing",
+    "Reserved",
+    "Unavailable",
+    "Faulted",
+    "Connected",
+    "Pending",
+    "Rejected",
+    "Offline",
+]
 
 AT_A_STRETCH = 100  # rows made before others have their turn: a few milliseconds
 
 
 def list_chargers(
-    central: CentralSystem, *, search: str = "", status: str | None = None, faulted: bool = False
+    central: CentralSystem,
+    *,
+    search: str = "",
+    status: str | None = None,
+    faulted: bool = False,
+    sort: Sort = "alarms",
 ) -> list[Row]:
     """List the chargers that fit, as `find_chargers` gives them."""
     now = central.now()
     rows = []
-    for charger in find_chargers(central, search=search, status=status, faulted=faulted):
+    for charger in find_chargers(central, search=search, status=status, faulted=faulted, sort=sort):
         rows.append(charger_row(charger, now))
         if not len(rows) % AT_A_STRETCH:
             central.runtime.breathe()
@@ -35,26 +68,45 @@ def list_chargers(
 
 
 def find_chargers(
-    central: CentralSystem, *, search: str = "", status: str | None = None, faulted: bool = False
+    central: CentralSystem,
+    *,
+    search: str = "",
+    status: str | None = None,
+    faulted: bool = False,
+    sort: Sort = "alarms",
 ) -> list[Charger]:
-    """Find the chargers that fit: those with faults first, then the connected ones, by id.
+    """Find the chargers that fit, in an order.
 
-    :param search: what is in their id
+    :param search: what is in their id, or in the vendor's or the model's name
     :param status: theirs, or that of one of their connectors
+    :param sort: "alarms" has those with a fault first, then those that wait for approval,
+        those that went away in a session, the connected and the others, each by id
     """
     central.recall_all()
     part, wanted = search.strip().lower(), (status or "").lower()
-    found: list[tuple[bool, bool, str, Charger]] = []
+    found: list[Charger] = []
     for number, charger in enumerate(tuple(central.chargers.values()), start=1):
         if not number % (10 * AT_A_STRETCH):
             central.runtime.breathe()
-        if part not in charger.charger_id.lower() or not _has_status(charger, wanted):
-            continue
-        whole = not charger.faults
-        if not (faulted and whole):
-            found.append((whole, not charger.connected, charger.charger_id, charger))
-    found.sort(key=itemgetter(0, 1, 2))
-    return [charger for *_, charger in found]
+        fits = _has_text(charger, part) and _has_status(charger, wanted)
+        if fits and not (faulted and not charger.faults):
+            found.append(charger)
+    found.sort(key=_id_key)
+    key, reverse = _ORDERS[sort.removeprefix("-")], sort.startswith("-")
+    if reverse or key is not _id_key:
+        # What is not known comes last in both directions.
+        known = [one for one in found if key(one) is not None]
+        known.sort(key=key, reverse=reverse)
+        known += [one for one in found if key(one) is None]
+        return known
+    return found
+
+
+def _has_text(charger: Charger, part: str) -> bool:
+    if not part or part in charger.charger_id.lower():
+        return True
+    boot = charger.boot
+    return boot is not None and part in f"{boot.vendor} {boot.model}".lower()
 
 
 def _has_status(charger: Charger, wanted: str) -> bool:
@@ -65,9 +117,67 @@ def _has_status(charger: Charger, wanted: str) -> bool:
     )
 
 
+@lru_cache(maxsize=20_000)
+def natural(charger_id: str) -> tuple[tuple[int, str], ...]:
+    """Give a key that sorts CP2 before CP10."""
+    parts = _DIGITS.split(charger_id.casefold())
+    return tuple((int(part), "") if part.isdecimal() else (-1, part) for part in parts if part)
+
+
+def _id_key(charger: Charger) -> Any:
+    return natural(charger.charger_id), charger.charger_id
+
+
+def _alarm_key(charger: Charger) -> Any:
+    if charger.faults:
+        return 0
+    if charger.registration == PENDING:
+        return 1
+    if charger.connected:
+        return 3
+    return 2 if charger.ledger else 4
+
+
+def _power_key(charger: Charger) -> Any:
+    return power_of(charger)
+
+
+def _energy_key(charger: Charger) -> Any:
+    return _total([energy_so_far(one) for one in charger.ledger or ()])
+
+
+def _seen_key(charger: Charger) -> Any:
+    return charger.last_at
+
+
+_DIGITS = re.compile(r"(\d{1,18})")
+_ORDERS: Mapping[str, Callable[[Charger], Any]] = {
+    "alarms": _alarm_key,
+    "id": _id_key,
+    "power": _power_key,
+    "energy": _energy_key,
+    "last_seen": _seen_key,
+}
+
+
+def power_of(charger: Charger) -> float | None:
+    """Give the power of a charger's sessions: what it drew when it was last heard of is none."""
+    if not charger.connected:
+        return None
+    return _total([one.power_w for one in charger.ledger or ()])
+
+
+def energy_so_far(transaction: Transaction) -> int | None:
+    """Give a transaction's energy: what was counted at its end, or up to its last sample."""
+    if transaction.energy_wh is None and transaction.last_energy_wh is not None:
+        return max(0, transaction.last_energy_wh - transaction.meter_start_wh)
+    return transaction.energy_wh
+
+
 def charger_row(charger: Charger, now: datetime) -> Row:
-    """Make the row of one charger."""
-    transactions = [transaction_row(one, now) for one in charger.ledger or ()]
+    """Make the row of one charger; the sessions of one that is away end when it was last seen."""
+    until = now if charger.connected else charger.last_at or now
+    transactions = [transaction_row(one, until) for one in charger.ledger or ()]
     boot = charger.boot
     return {
         "charger_id": charger.charger_id,
@@ -78,9 +188,8 @@ def charger_row(charger: Charger, now: datetime) -> Row:
             str(key): one.status for key, one in sorted(charger.connectors.items()) if key
         },
         "transactions": transactions,
-        # What a charger drew when it was last heard of is no power of now.
-        "power_w": _total(transactions, "power_w") if charger.connected else None,
-        "energy_wh": _total(transactions, "energy_wh"),
+        "power_w": power_of(charger),
+        "energy_wh": _total([one["energy_wh"] for one in transactions]),
         "duration_s": max((one["duration_s"] for one in transactions), default=None),
         "faults": [fault_row(one) for one in charger.faults],
         "last_seen_at": charger.last_at,
@@ -119,9 +228,6 @@ def snapshot(central: CentralSystem, charger: Charger) -> Row:
 
 def transaction_row(transaction: Transaction, now: datetime) -> Row:
     """Say how a transaction stands."""
-    energy_wh = transaction.energy_wh
-    if energy_wh is None and transaction.last_energy_wh is not None:
-        energy_wh = max(0, transaction.last_energy_wh - transaction.meter_start_wh)
     end = transaction.stopped_at or now
     return {
         "transaction_id": transaction.transaction_id,
@@ -131,9 +237,9 @@ def transaction_row(transaction: Transaction, now: datetime) -> Row:
         "state": transaction.state,
         "started_at": transaction.started_at,
         "start_time": transaction.start_time,
-        "duration_s": round((end - _began(transaction)).total_seconds()),
+        "duration_s": max(0, round((end - _began(transaction)).total_seconds())),
         "meter_start_wh": transaction.meter_start_wh,
-        "energy_wh": energy_wh,
+        "energy_wh": energy_so_far(transaction),
         "power_w": transaction.power_w,
         "soc_percent": transaction.soc_percent,
         "last_sample_at": transaction.last_sample_at,
@@ -200,6 +306,6 @@ def pending_commands(charger: Charger) -> int:
     return sum(not is_over(one) for one in charger.history or ())
 
 
-def _total(rows: list[Row], key: str) -> float | None:
-    known = [row[key] for row in rows if row[key] is not None]
+def _total(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
     return sum(known) if known else None
