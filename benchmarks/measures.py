@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks.generator import Fleet, Load, percentile
+from benchmarks.pages_volume import volumes
 from benchmarks.processes import ServerProcess, run_seconds
 from benchmarks.stage import (
     Bench,
@@ -281,6 +282,7 @@ ALL: dict[str, Callable[[Bench], None]] = {
     "memory": idle_memory,
     "accepts": accepts,
     "pages": pages,
+    "volumes": volumes,
     "validation": validation,
     "startup": start_up,
 }

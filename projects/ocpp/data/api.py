@@ -8,10 +8,10 @@ from typing import Any, Literal
 from gway import gw
 from gway.projects.ocpp.data import reports
 from gway.projects.ocpp.data.codec import micros
-from gway.projects.ocpp.data.queries import Filter, Sort, State
+from gway.projects.ocpp.data.queries import Filter, State
 from gway.projects.ocpp.data.store import Store
 
-Step = Literal["auto", "15min", "hour", "6h", "day", "week"]
+Step = Literal["auto", "minute", "5min", "15min", "hour", "6h", "day", "week"]
 
 
 def api_transactions(
@@ -22,7 +22,8 @@ def api_transactions(
     id_tag: str | None = None,
     since: date | datetime | None = None,
     until: date | datetime | None = None,
-    sort: Sort = "newest",
+    q: str | None = None,
+    sort: str = "newest",
     page: int = 1,
     per_page: int = 100,
 ) -> dict[str, Any]:
@@ -34,7 +35,9 @@ def api_transactions(
     :param id_tag: only those begun with this tag, in any spelling
     :param since: only those begun at this time (server's clock) or later; a day is UTC
     :param until: only those begun before this time; a day is included
-    :param sort: order
+    :param q: only those with this in charger, tag, reason, source or flags, or with this id
+    :param sort: name of a column, with "-" before it for descending; or newest, oldest,
+        most-energy, least-energy
     :param page: from 1
     :param per_page: how many on a page, at most 1000
     """
@@ -45,6 +48,7 @@ def api_transactions(
         state=state,
         since=micros(reports.moment(since)),
         before=micros(reports.moment(until, end=True)),
+        text=q or None,
     )
     database = gw.service(Store).database
     return reports.transactions(database, wanted, sort, page, per_page, gw.now())
@@ -88,12 +92,14 @@ def api_time_series(
 ) -> dict[str, Any]:
     """Give the energy in kWh that chargers gave in each interval of a span.
 
-    `times` are the beginnings of the intervals in seconds since 1970.
+    `times` are the beginnings of the intervals in seconds since 1970; null is an interval
+    of which nothing can be known, before the charger was first heard of or to come.
 
     :param chargers: which ones; none means all
     :param since: begin; a day is UTC; default a week before the end
     :param until: end; a day is included; default now
     :param step: length of the intervals
     """
-    begin, before = reports.span(since, until, gw.now(), days=7)
-    return reports.energy_series(gw.service(Store).database, chargers, begin, before, step)
+    now = gw.now()
+    begin, before = reports.span(since, until, now, days=7)
+    return reports.energy_series(gw.service(Store).database, chargers, begin, before, step, now)

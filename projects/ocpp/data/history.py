@@ -12,8 +12,12 @@ from gway.projects.ocpp.data.codec import Params, clean, micros, whole
 from gway.projects.ocpp.facts import ConnectorStatus, Transaction
 from gway.projects.sql.database import Row, rows
 
-KEEP_STATUS = """
-INSERT INTO status_changes (charger_id, connector_id, status, error_code, info, time, at)
+_STATUS = (
+    "INSERT INTO status_changes (charger_id, connector_id, status, error_code, info, time, at)"
+)
+INSERT_STATUS = f"{_STATUS} VALUES (?, ?, ?, ?, ?, ?, ?)"
+KEEP_STATUS = f"""
+{_STATUS}
 SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE NOT EXISTS (
     SELECT 1 FROM (
         SELECT status, error_code, info FROM status_changes

@@ -30,8 +30,8 @@ SUMS = (
 # Both with an index each; `began` and `ended` are names of `timeseries.SESSION`.
 OPEN = "state = 'open' AND charger_id = ? AND began < ?"
 LONG = (
-    "transaction_id IN (SELECT transaction_id FROM long_sessions WHERE charger_id = ?)"
-    " AND began < ? AND coalesce(ended, ?) >= ?"
+    "transaction_id IN (SELECT transaction_id FROM long_sessions WHERE charger_id = ?1)"
+    " AND began < ?2 AND coalesce(ended, ?2) >= ?3"
 )
 
 
@@ -91,7 +91,7 @@ def energy(connection: sqlite3.Connection, charger_id: str, over: Window) -> lis
     for index, energy_wh in connection.execute(SUMS, (begin, step, charger_id, begin, end)):
         sums[index] += energy_wh
     live = timeseries.sessions(connection, OPEN, (charger_id, over.end))
-    live += timeseries.sessions(connection, LONG, (charger_id, over.end, over.end, over.begin))
+    live += timeseries.sessions(connection, LONG, (charger_id, over.end, over.begin))
     for session in live:
         points = timeseries.session_points(connection, session, min(over.step, HOUR))
         timeseries.spread(points, over, sums)

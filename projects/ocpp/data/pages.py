@@ -8,7 +8,7 @@ from typing import Any
 from gway import gw
 from gway.projects.ocpp.data import api, queries, reports
 from gway.projects.ocpp.data.api import Step
-from gway.projects.ocpp.data.queries import ORDERS, Sort, State
+from gway.projects.ocpp.data.queries import WORDS, State
 from gway.projects.ocpp.data.store import Store
 from gway.projects.ocpp.data.timeseries import STEPS_S
 from gway.web.page import Page, PageMaker
@@ -55,7 +55,7 @@ def view_charger_details(
     connector_id: int | None = None,
     id_tag: str | None = None,
     state: State | None = None,
-    sort: Sort = "newest",
+    sort: str = "newest",
     page: int = 1,
     per_page: int = 50,
 ) -> Page:
@@ -90,7 +90,7 @@ def view_charger_details(
         columns=DETAIL_COLUMNS if charger_id else ("charger_id", *DETAIL_COLUMNS),
         known=gw.service(Store).database.read(queries.charger_ids),
         states=("open", "stopped", "inferred"),
-        sorts=tuple(ORDERS),
+        sorts=tuple(WORDS),
         day=_day,
         page_number=found["page"],
     )

@@ -7,26 +7,57 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
+from gway.errors import UsageError
 from gway.projects.ocpp.data.codec import tag_key
 from gway.projects.sql.database import Row, rows
 
 State = Literal["open", "stopped", "inferred"]
 Sort = Literal["newest", "oldest", "most-energy", "least-energy"]
 
-ORDERS: dict[Sort, str] = {
-    "newest": "started_at DESC, sequence DESC",
-    "oldest": "started_at, sequence",
-    "most-energy": "energy_wh DESC NULLS LAST, sequence DESC",
-    "least-energy": "energy_wh NULLS LAST, sequence DESC",
+# An open transaction's energy is in its last reading: it sorts as one without.
+COLUMNS = {
+    "transaction_id": "transaction_id",
+    "charger_id": "charger_id",
+    "connector_id": "connector_id",
+    "id_tag": "tag_key",
+    "state": "state",
+    "started_at": "started_at",
+    "start_time": "start_time",
+    "stopped_at": "stopped_at",
+    "stop_time": "stop_time",
+    "duration_s": "iif(state = 'open', {now} - started_at, iif(start_time IS NOT NULL"
+    " AND stop_time IS NOT NULL, stop_time - start_time, stopped_at - started_at))",
+    "meter_start_wh": "meter_start_wh",
+    "meter_stop_wh": "meter_stop_wh",
+    "energy_wh": "energy_wh",
+    "energy_source": "energy_source",
+    "reason": "stop_reason",
+    "flags": "flags",
 }
+WORDS: dict[Sort, str] = {
+    "newest": "-started_at",
+    "oldest": "started_at",
+    "most-energy": "-energy_wh",
+    "least-energy": "energy_wh",
+}
+KNOWN = """
+WITH RECURSIVE met(charger_id) AS (
+    SELECT min(charger_id) FROM transactions
+    UNION ALL
+    SELECT (SELECT min(charger_id) FROM transactions WHERE charger_id > met.charger_id)
+    FROM met WHERE charger_id IS NOT NULL
+),
+known AS (
+    SELECT charger_id FROM chargers
+    UNION SELECT charger_id FROM met WHERE charger_id IS NOT NULL
+)
+"""
 LAST_READING = (
     "SELECT at, last_energy_wh, last_power_w, last_soc_percent, last_sample_time FROM readings"
     " WHERE transaction_id = ? ORDER BY sequence DESC LIMIT 1"
 )
-SUMMARY = """
-WITH known AS (
-    SELECT charger_id FROM chargers UNION SELECT charger_id FROM transactions
-),
+SUMMARY = f"""
+{KNOWN},
 sums AS (
     SELECT charger_id, count(*) AS sessions, coalesce(sum(energy_wh), 0) AS energy_wh,
         max(stopped_at) AS last_stop_at, sum(state = 'open') AS open_sessions
@@ -56,6 +87,16 @@ ORDER BY known.charger_id
 """
 
 
+ANYWHERE = (
+    "("
+    + " OR ".join(
+        f"instr({name}, ?{{number}})"
+        for name in ("lower(charger_id)", "tag_key", "lower(stop_reason)", "flags", "energy_source")
+    )
+    + " OR transaction_id = ?{number})"
+)
+
+
 class Filter(NamedTuple):
     """Which transactions are wanted; None means any. Times are microseconds."""
 
@@ -65,6 +106,7 @@ class Filter(NamedTuple):
     state: State | None = None
     since: int | None = None
     before: int | None = None
+    text: str | None = None
 
     def where(self) -> tuple[str, list[object]]:
         """Give the condition and its parameters."""
@@ -77,6 +119,8 @@ class Filter(NamedTuple):
             ("started_at < ?", self.before),
         ]
         used = [(text, value) for text, value in parts if value is not None]
+        if self.text:
+            used += [(ANYWHERE.format(number=len(used) + 1), self.text.casefold())]
         return " AND ".join(text for text, _ in used) or "1", [value for _, value in used]
 
 
@@ -101,20 +145,42 @@ def _bring_up_to_last_reading(connection: sqlite3.Connection, row: Row) -> None:
         row.update(zip(names, last, strict=True))
 
 
+def order(sort: str, now: int) -> str:
+    """Give the ORDER BY of a column's name, with "-" before it for descending.
+
+    Errors: UsageError for a name that no column has.
+    """
+    name = WORDS.get(sort, sort)  # type: ignore[call-overload]
+    column = COLUMNS.get(name.removeprefix("-"))
+    if column is None:
+        raise UsageError(
+            f"transactions have no order {sort!r}", hint=f"one of {', '.join((*WORDS, *COLUMNS))}"
+        )
+    way = "DESC" if name.startswith("-") else "ASC"
+    return f"{column.format(now=now)} {way} NULLS LAST, sequence {way}"
+
+
 def page_of_transactions(
-    connection: sqlite3.Connection, wanted: Filter, sort: Sort, page: int, per_page: int
+    connection: sqlite3.Connection, wanted: Filter, ordered: str, page: int, per_page: int
 ) -> tuple[list[Row], int]:
-    """Read one page of transactions; gives it and the number of all."""
+    """Read one page of transactions; gives it and the number of all.
+
+    :param ordered: as `order` gives it
+    """
     where, params = wanted.where()
-    total = connection.execute(
-        f"SELECT count(*) FROM transactions WHERE {where}", params
-    ).fetchone()[0]
-    found = transactions(
-        connection,
-        f"{where} ORDER BY {ORDERS[sort]} LIMIT ? OFFSET ?",
+    total = scalar(connection, f"SELECT count(*) FROM transactions WHERE {where}", params)
+    # Sorted are numbers alone: what a page needs of the rest is read for its rows only.
+    found = connection.execute(
+        f"SELECT sequence FROM transactions WHERE {where} ORDER BY {ordered} LIMIT ? OFFSET ?",
         [*params, per_page, (page - 1) * per_page],
     )
-    return found, int(total)
+    sequences = [row[0] for row in found]
+    marks = ", ".join("?" * len(sequences))
+    by_sequence = {
+        row["sequence"]: row
+        for row in transactions(connection, f"sequence IN ({marks})", sequences)
+    }
+    return [by_sequence[each] for each in sequences], int(total)
 
 
 def open_transactions(
@@ -203,9 +269,9 @@ def charger_ids(connection: sqlite3.Connection, *, latest: int | None = None) ->
     :param latest: only so many, those that were heard of last
     """
     found = connection.execute(
-        "SELECT charger_id FROM (SELECT charger_id, last_seen_at FROM chargers"
-        " UNION ALL SELECT charger_id, max(started_at) FROM transactions GROUP BY charger_id)"
-        " GROUP BY charger_id ORDER BY max(last_seen_at) DESC LIMIT ?",
+        f"{KNOWN} SELECT charger_id FROM known LEFT JOIN chargers USING (charger_id) ORDER BY max("
+        "coalesce(last_seen_at, 0), coalesce((SELECT max(started_at) FROM transactions AS t"
+        " WHERE t.charger_id = known.charger_id), 0)) DESC LIMIT ?",
         (-1 if latest is None else latest,),
     )
     return sorted(row[0] for row in found)

@@ -9,7 +9,7 @@ from typing import Any
 from gway.errors import UnknownName, UsageError
 from gway.projects.ocpp.data import hours, queries, timeseries
 from gway.projects.ocpp.data.codec import TIMES, TRANSACTION_FIELDS, micros, when
-from gway.projects.ocpp.data.queries import Filter, Sort
+from gway.projects.ocpp.data.queries import Filter
 from gway.projects.sql.database import Database, Row
 
 Day = date | datetime
@@ -76,16 +76,18 @@ def _duration_s(shown: dict[str, Any], now: datetime) -> float | None:
 
 
 def transactions(
-    database: Database, wanted: Filter, sort: Sort, page: int, per_page: int, now: datetime
+    database: Database, wanted: Filter, sort: str, page: int, per_page: int, now: datetime
 ) -> dict[str, Any]:
     """Give one page of transactions with the number of all.
 
-    Errors: UsageError for a page that cannot be.
+    :param sort: a column's name, with "-" before it for descending, or a word of `Sort`
+    Errors: UsageError for a page or an order that cannot be.
     """
+    ordered = queries.order(sort, micros(now) or 0)
     if page < 1 or not 1 <= per_page <= PER_PAGE:
         raise UsageError(f"page is 1 or more, per_page 1 to {PER_PAGE}")
     rows, total = database.read(
-        lambda connection: queries.page_of_transactions(connection, wanted, sort, page, per_page)
+        lambda connection: queries.page_of_transactions(connection, wanted, ordered, page, per_page)
     )
     return {
         "transactions": [public_transaction(row, now) for row in rows],
@@ -104,20 +106,18 @@ def transaction(
     Errors: UnknownName when there is none of that id.
     """
 
-    def read(connection: Any) -> tuple[list[Row], list[Row], list[Row]]:
+    def read(connection: Any) -> dict[str, Any]:
         found = queries.transactions(connection, "transaction_id = ?", (transaction_id,))
-        kept = queries.readings(connection, transaction_id) if samples else []
+        if not found:
+            raise UnknownName(f"there is no transaction {transaction_id}")
+        shown = public_transaction(found[0], now)
         closings = queries.closings(connection, transaction_id)
-        return found, kept, closings
+        shown["closings"] = [{"why": row["why"], "at": when(row["at"])} for row in closings]
+        if samples:
+            shown["samples"] = public_samples(queries.readings(connection, transaction_id))
+        return shown
 
-    found, readings, closings = database.read(read)
-    if not found:
-        raise UnknownName(f"there is no transaction {transaction_id}")
-    shown = public_transaction(found[0], now)
-    shown["closings"] = [{"why": row["why"], "at": when(row["at"])} for row in closings]
-    if samples:
-        shown["samples"] = public_samples(readings)
-    return shown
+    return database.read(read)
 
 
 def public_samples(readings: Iterable[Row]) -> list[dict[str, Any]]:
@@ -174,22 +174,35 @@ def errors(
 
 
 def energy_series(
-    database: Database, chargers: Sequence[str] | None, since: int, before: int, step: str
+    database: Database,
+    chargers: Sequence[str] | None,
+    since: int,
+    before: int,
+    step: str,
+    now: datetime,
 ) -> dict[str, Any]:
     """Give the energy that chargers gave in each interval of a span.
+
+    An interval of which nothing can be known is None: one before the charger was first
+    heard of, or one to come.
 
     :param chargers: which ones; None or none means all
     :param step: length of an interval, a key of `timeseries.STEPS_S` or "auto"
     """
     over = timeseries.window(since, before, step)
 
-    def read(connection: Any) -> tuple[list[str], list[list[float]]]:
-        known = queries.charger_ids(connection)
-        chosen = list(dict.fromkeys(chargers)) if chargers else known
-        missing = [one for one in chosen if one not in known]
-        if missing:
-            raise UnknownName(f"nothing is known of the charger {missing[0]!r}")
-        return chosen, [hours.energy(connection, one, over) for one in chosen]
+    at = micros(now) or 0
+
+    def read(connection: Any) -> tuple[list[str], list[list[float | None]]]:
+        chosen = list(dict.fromkeys(chargers or queries.charger_ids(connection)))
+        sums = []
+        for one in chosen:
+            known_since = timeseries.known_since(connection, one)
+            if known_since is None:
+                raise UnknownName(f"nothing is known of the charger {one!r}")
+            energy = hours.energy(connection, one, over)
+            sums.append(timeseries.only_known(energy, over, known_since, at))
+        return chosen, sums
 
     chosen, sums = database.read(read)
     return {
@@ -201,8 +214,10 @@ def energy_series(
         "series": [
             {
                 "charger_id": charger_id,
-                "energy_kwh": [round(value / 1000, 4) for value in values],
-                "total_kwh": round(sum(values) / 1000, 4),
+                "energy_kwh": [
+                    None if value is None else round(value / 1000, 4) for value in values
+                ],
+                "total_kwh": round(sum(value or 0 for value in values) / 1000, 4),
             }
             for charger_id, values in zip(chosen, sums, strict=True)
         ],

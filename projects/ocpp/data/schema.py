@@ -270,7 +270,7 @@ CREATE TABLE pruned (
     removed INTEGER NOT NULL,
     at INTEGER NOT NULL
 ) WITHOUT ROWID;
-CREATE INDEX transaction_ends ON transactions (stopped_at);
+CREATE INDEX transaction_ends ON transactions (charger_id, stopped_at);
 """
 
 STEPS: tuple[Step, ...] = (FIRST, HISTORY, hours.rebuild)

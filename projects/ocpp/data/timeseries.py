@@ -39,7 +39,11 @@ SELECT transaction_id, charger_id, meter_start_wh, energy_wh, {BEGAN} AS began, 
     ' ' || flags || ' ' LIKE '% historical %' AS historical
 FROM transactions WHERE
 """
-IN_WINDOW = "charger_id = ? AND began < ? AND coalesce(ended, ?) >= ?"
+# None ends after the server heard of it: the index on `stopped_at` leaves the older ones out.
+IN_WINDOW = (
+    "charger_id = ?1 AND (stopped_at >= ?3 OR stopped_at IS NULL)"
+    " AND began < ?2 AND coalesce(ended, ?2) >= ?3"
+)
 REGISTERS = {
     0: "SELECT max(at), max(energy_wh) FROM readings WHERE transaction_id = ?"
     " AND energy_wh IS NOT NULL GROUP BY at / ?",
@@ -158,6 +162,25 @@ class Session(NamedTuple):
     historical: int
 
 
+def known_since(connection: sqlite3.Connection, charger_id: str) -> int | None:
+    """Tell since when anything is known of a charger; None when nothing is."""
+    found = connection.execute(
+        "SELECT min(at) FROM (SELECT min(first_seen_at) AS at FROM chargers WHERE charger_id = ?1"
+        " UNION ALL SELECT min(started_at) FROM transactions WHERE charger_id = ?1)",
+        (charger_id,),
+    )
+    since: int | None = found.fetchone()[0]
+    return since
+
+
+def only_known(sums: list[float], over: Window, since: int | None, now: int) -> list[float | None]:
+    """Leave out the intervals of which nothing can be known: before the charger, or to come."""
+    return [
+        energy_wh if energy_wh or ((since or now) < start + over.step and start < now) else None
+        for start, energy_wh in zip(over.starts, sums, strict=True)
+    ]
+
+
 def sessions(connection: sqlite3.Connection, where: str, params: Sequence[object]) -> list[Session]:
     """Read sessions.
 
@@ -178,7 +201,7 @@ def session_points(connection: sqlite3.Connection, session: Session, step: int) 
 def energy(connection: sqlite3.Connection, charger_id: str, over: Window) -> list[float]:
     """Give the energy in Wh that a charger gave in each interval, out of its readings."""
     sums = [0.0] * len(over.starts)
-    span = (charger_id, over.end, over.end, over.begin)
+    span = (charger_id, over.end, over.begin)
     for session in sessions(connection, IN_WINDOW, span):
         spread(session_points(connection, session, over.step), over, sums)
     return sums

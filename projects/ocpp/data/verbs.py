@@ -12,7 +12,7 @@ from gway.errors import GwayError, UsageError
 from gway.projects.ocpp.data import api, reports
 from gway.projects.ocpp.data.codec import micros
 from gway.projects.ocpp.data.export import Format
-from gway.projects.ocpp.data.queries import Filter, Sort, State
+from gway.projects.ocpp.data.queries import Filter, State
 from gway.projects.ocpp.data.store import Store
 
 
@@ -23,7 +23,7 @@ def transactions(
     id_tag: str | None = None,
     since: date | datetime | None = None,
     until: date | datetime | None = None,
-    sort: Sort = "newest",
+    sort: str = "newest",
     limit: int = 50,
 ) -> list[dict[str, Any]]:
     """List transactions.
@@ -33,7 +33,8 @@ def transactions(
     :param id_tag: only those begun with this tag
     :param since: only those begun at this time or later; a day is UTC
     :param until: only those begun before this time; a day is included
-    :param sort: order
+    :param sort: name of a column, with "-" before it for descending; or newest, oldest,
+        most-energy, least-energy
     :param limit: at most so many, 1 to 1000
     """
     found = api.api_transactions(

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from gway.errors import UnknownName, UsageError
+from gway.projects.ocpp.data import queries
 from gway.projects.ocpp.facts import ErrorReport
 
 from .conftest import START, Site
@@ -230,3 +231,55 @@ def test_the_chart_is_made_of_files_of_our_own(site: Site) -> None:
     assert "style=" not in page
     assert "<script" not in page
     assert "https://" not in page
+
+
+# --- orders and filters ------------------------------------------------------------
+
+
+@pytest.fixture
+def varied(site: Site) -> Site:
+    for number in range(12):
+        site.session(
+            f"CP{number % 3}",
+            1_000 * (number * 5 % 12 + 1),
+            connector_id=number % 2 + 1,
+            id_tag=f"Tag{number * 7 % 12}",
+        )
+    site.start("CP9", id_tag="Late")
+    return site
+
+
+@pytest.mark.parametrize("column", queries.COLUMNS)
+def test_transactions_are_sorted_by_any_column_both_ways(varied: Site, column: str) -> None:
+    found = varied.gateway.ocpp.data.api_transactions
+    up = [row[column] for row in found(sort=column)["transactions"]]
+    down = [row[column] for row in found(sort=f"-{column}")["transactions"]]
+    assert len(up) == len(down) == 13
+    if column == "energy_wh":
+        up, down = up[:-1], down[:-1]  # of the open one it is not certain
+    up, down = [x for x in up if x is not None], [x for x in down if x is not None]
+    key = str.casefold if column == "id_tag" else None
+    assert up == sorted(up, key=key)
+    assert down == sorted(down, key=key, reverse=True)
+
+
+def test_an_order_that_no_column_has_is_refused(site: Site) -> None:
+    with pytest.raises(UsageError, match="no order 'nonsense; DROP'"):
+        site.gateway.ocpp.data.api_transactions(sort="nonsense; DROP")
+
+
+@pytest.mark.parametrize(
+    ("q", "count"), [("cp1", 4), ("TAG1", 3), ("late", 1), ("13", 1), ("local", 12), ("%", 0)]
+)
+def test_free_text_finds_what_a_transaction_says(varied: Site, q: str, count: int) -> None:
+    assert varied.gateway.ocpp.data.api_transactions(q=q)["total"] == count
+    found = varied.gateway.ocpp.data.api_transactions(q=q, state="open")
+    assert found["total"] == (q in ("late", "13"))
+
+
+def test_pages_together_hold_each_transaction_once(varied: Site) -> None:
+    ask = varied.gateway.ocpp.data.api_transactions
+    pages = [ask(sort="connector_id", page=page, per_page=5) for page in (1, 2, 3)]
+    found = [row["transaction_id"] for page in pages for row in page["transactions"]]
+    assert sorted(found) == list(range(1, 14))
+    assert pages[0]["pages"] == 3

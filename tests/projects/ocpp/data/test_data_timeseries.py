@@ -168,3 +168,27 @@ def test_a_closed_session_of_unknown_energy_counts_what_its_readings_say(site: S
     stopped = msgspec.structs.replace(metered, meter_start_wh=1_000)
     site.stop(stopped, 500, energy_wh=None, energy_source="")
     assert by_hour(site) == {12: 1.0}
+
+
+def test_what_cannot_be_known_is_no_figure(site: Site) -> None:
+    """Before the charger was heard of, and what is to come, is null; in between it is zero."""
+    site.session()  # 12:00 to 13:00
+    site.at = START + timedelta(hours=3, minutes=30)
+    energy = series(site, chargers=["CPX"])["series"][0]["energy_kwh"]
+    assert energy[11:18] == [None, 3.5, 0, 0, 0, None, None]
+
+
+def test_weeks_begin_on_mondays(site: Site) -> None:
+    site.session()
+    found = series(site, since=date(2024, 5, 1), until=date(2024, 6, 1), step="week")
+    assert found["begin"].weekday() == 0
+    assert found["step_s"] == 7 * 86_400
+    assert found["series"][0]["total_kwh"] == 3.5
+
+
+def test_zoomed_in_the_steps_are_finer(site: Site) -> None:
+    site.session()
+    found = series(site, since=START, until=START + timedelta(hours=2), step="auto")
+    assert found["step_s"] == 60
+    assert found["series"][0]["total_kwh"] == 3.5
+    assert found["series"][0]["energy_kwh"][0] == pytest.approx(3.5 / 60, abs=1e-3)
