@@ -102,6 +102,11 @@ class Renderer:
         )
         return Page(html, title=f"{status} {reason}", name="problem", status=status)
 
+    def remote(self, status: int, title: str, **values: Any) -> Page:
+        """Return the page that tells why another gateway's page is not shown."""
+        html = self._shelf.render("remote", {"status": status, "title": title, **values})
+        return Page(html, title=title, name="problem", status=status)
+
     def _made(
         self,
         template: str,

@@ -88,7 +88,16 @@ class Site:
         self.mounts[_folded(where)] = mount
         if mount.ws_connect is not None:
             self.ws_routes[f"{where}/"] = mount.ws_connect
+        self._route_the_rest()
         return mount
+
+    def _route_the_rest(self) -> None:
+        """Give every WebSocket to a project that takes any path, if no other has WebSockets."""
+        having = [mount for mount in self.mounts.values() if mount.ws_connect is not None]
+        if not any(mount.path == "" for mount in having):
+            self.ws_routes.pop("/", None)
+            if len(having) == 1 and having[0].ws_anywhere and having[0].ws_connect is not None:
+                self.ws_routes["/"] = having[0].ws_connect
 
     def _unmount(self, project: str) -> None:
         for key, mount in list(self.mounts.items()):
@@ -174,7 +183,7 @@ class Site:
             if not self.gate.is_login(request):
                 self.gate.enter(request)
             found = self._known(request)
-        if found is None and self.fallback is not None and request.method in SAFE_METHODS:
+        if found is None and self.fallback is not None:
             allow(request, VIEWER)
             found = self.fallback(request)
         if found is None:
@@ -230,6 +239,8 @@ class Site:
         values = [self._call(request, handler) for handler in known]
         if len(values) == 1:
             value = values[0]
+            if isinstance(value, Reply):
+                return value
             if value is None and request.method not in SAFE_METHODS:
                 value = Redirect(f"{mount.path}/{names[0]}")
             if isinstance(value, Redirect):
