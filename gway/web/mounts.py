@@ -57,6 +57,7 @@ class Mount:
     :param path: where it is, such as `/ocpp/csms`; empty for the root
     :param folder: the folder of its module
     :param nav: view names and titles for the navigation; None: all views that need no values
+    :param ws_anywhere: whether its WebSockets take every path while no other project has any
     """
 
     project: str
@@ -65,6 +66,7 @@ class Mount:
     doc: str = ""
     nav: Mapping[str, str] | None = None
     ws_connect: Callable[..., Any] | None = None
+    ws_anywhere: bool = False
     handlers: dict[tuple[str, str], dict[str, Handler]] = field(default_factory=dict)
 
     def add(self, function_name: str, functions: Mapping[str, Callable[..., Any]]) -> None:
@@ -131,6 +133,7 @@ def mount_of(gw: Gateway, project: str, path: str) -> Mount:
         doc=(inspect.getdoc(module) or "").split("\n\n")[0].replace("\n", " "),
         nav=getattr(module, "NAV", None),
         ws_connect=getattr(module, "ws_connect", None),
+        ws_anywhere=bool(getattr(module, "WS_ANYWHERE", False)),
     )
     functions = public_functions(module)
     for name in functions:

@@ -132,6 +132,11 @@ class Connection:
         return self._state == _OPEN
 
     @property
+    def waiting_bytes(self) -> int:
+        """Bytes that the peer has yet to take."""
+        return 0 if self._outbox is None else self._outbox.size
+
+    @property
     def ping_interval_s(self) -> float:
         """Seconds between pings; 0 sends none."""
         return self._ping_interval_s
