@@ -32,6 +32,8 @@ TIMEOUT_S = 10.0
 MAX_MESSAGE = 1 << 20
 BINARY_REFUSED = 1003
 TOO_LONG = 1009
+NO_STATUS = 1005
+ABNORMAL = 1006
 _REFUSALS = {
     400: "the path or the subprotocol is not what it expects",
     401: "user name or password is wrong",
@@ -43,7 +45,20 @@ _REFUSALS = {
 
 
 class LinkError(Exception):
-    """A link that could not be made, or that ended; says why in words."""
+    """A link that could not be made, or that ended; says why in words.
+
+    :param status: HTTP status of a refusal; 0 for another end
+    :param code: close code of the other side; 1006 when it said none
+    :param reason: what it said with the code
+    """
+
+    def __init__(
+        self, words: str, *, status: int = 0, code: int = ABNORMAL, reason: str = ""
+    ) -> None:
+        super().__init__(words)
+        self.status = status
+        self.code = code
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +67,14 @@ class Target:
 
     :param password: called for each connection: an AuthorizationKey may have changed
     :param ca: file with the certificates to trust; None trusts the system's
+    :param subprotocols: what is offered
     """
 
     url: str
     username: str = ""
     password: Callable[[], bytes | None] = lambda: None
     ca: Path | None = None
+    subprotocols: tuple[str, ...] = (SUBPROTOCOL,)
 
     @property
     def charger_id(self) -> str:
@@ -117,15 +134,21 @@ class WebSocketLink:
                 target.url,
                 timeout=TIMEOUT_S,
                 redirect_limit=0,
-                subprotocols=[SUBPROTOCOL],
+                subprotocols=list(target.subprotocols) or None,
                 header=target.headers(),
             )
         except WebSocketBadStatusException as error:
             reason = _REFUSALS.get(error.status_code, "")
             tail = f": {reason}" if reason else ""
-            raise LinkError(f"refused with HTTP {error.status_code}{tail}") from None
+            words = f"refused with HTTP {error.status_code}{tail}"
+            raise LinkError(words, status=error.status_code) from None
         except (WebSocketException, OSError, ValueError) as error:
             raise LinkError(_words(error)) from None
+
+    @property
+    def subprotocol(self) -> str:
+        """What was agreed on, in lower case; empty for none."""
+        return self._socket.subprotocol or ""
 
     def send(self, frame: bytes) -> None:
         """Send one text message."""
@@ -156,7 +179,7 @@ class WebSocketLink:
             # A socket that is shut down under a reader shows itself in any of these ways.
             raise LinkError("left" if self._leaving else _words(error)) from None
         if opcode == ABNF.OPCODE_CLOSE:
-            raise LinkError(_close_words(frame.data))
+            raise _closed(frame.data)
         if opcode == ABNF.OPCODE_BINARY:
             self.hang_up(BINARY_REFUSED, "OCPP is text")
             raise LinkError("binary message received")
@@ -195,8 +218,8 @@ def _words(error: BaseException) -> str:
     return str(error).split("\n", 1)[0][:200] or type(error).__name__
 
 
-def _close_words(data: bytes) -> str:
+def _closed(data: bytes) -> LinkError:
     if len(data) < 2:
-        return "closed"
-    reason = data[2:].decode("utf-8", "replace")
-    return f"closed with {int.from_bytes(data[:2], 'big')} {reason}".rstrip()
+        return LinkError("closed", code=NO_STATUS)
+    code, reason = int.from_bytes(data[:2], "big"), data[2:].decode("utf-8", "replace")
+    return LinkError(f"closed with {code} {reason}".rstrip(), code=code, reason=reason)
