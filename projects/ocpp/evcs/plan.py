@@ -9,10 +9,12 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from gway.errors import UsageError
+from gway.projects.ocpp.evcs.badlink import BadLink, Faults, Weather
 from gway.projects.ocpp.evcs.chargepoint import MAX_TAG, ChargePoint, Need
 from gway.projects.ocpp.evcs.driver import Driver
+from gway.projects.ocpp.evcs.keeper import Link
 from gway.projects.ocpp.evcs.kinds import Repeat
-from gway.projects.ocpp.evcs.link import Target
+from gway.projects.ocpp.evcs.link import Target, WebSocketLink
 from gway.projects.ocpp.evcs.registration import Identity
 from gway.projects.ocpp.evcs.runner import Runner, Watch
 
@@ -42,6 +44,8 @@ class Plan:
     tls: bool = False
     ca: Path | None = None
     seed: int | None = None
+    link: str = ""
+    link_seed: int | None = None
 
     def __post_init__(self) -> None:
         low, high = self.kwh_min, self.kwh_max
@@ -60,6 +64,7 @@ class Plan:
             if not holds:
                 raise UsageError(message)
         self._check_addresses()
+        Faults.parse(self.link)
 
     def _check_addresses(self) -> None:
         parts = urlsplit(self.ws_url or "ws://x/x")
@@ -105,7 +110,15 @@ class Plan:
         charger_id = self.target(index).charger_id
         point = ChargePoint(Identity(charger_id), need, rng=rng, person=person)
         target = self.target(index, lambda: point.authorization_key)
-        return Runner(point, target, leave=leave, watch=watch)
+        return Runner(point, target, leave=leave, watch=watch, dial=self._dial(index, target))
+
+    def _dial(self, index: int, target: Target) -> Callable[[], Link] | None:
+        """Say how a link is opened that is bad on purpose; None for a good one."""
+        faults = Faults.parse(self.link)
+        if not faults:
+            return None
+        weather = Weather(faults, None if self.link_seed is None else self.link_seed + index)
+        return lambda: BadLink(WebSocketLink(target), weather)
 
 
 def _secret_bytes(secret: str) -> bytes:

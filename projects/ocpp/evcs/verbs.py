@@ -82,6 +82,8 @@ def simulate(
     tls: bool = False,
     ca: Path | None = None,
     seed: int | None = None,
+    link: str = "",
+    link_seed: int | None = None,
 ) -> Rows:
     """Simulate charge points until their sessions are done; a row for each session.
 
@@ -102,6 +104,9 @@ def simulate(
     :param tls: connect with wss
     :param ca: certificates to trust, PEM; the system's if not given
     :param seed: makes energies and batteries the same each time
+    :param link: makes the link bad, such as cut=0.02,delay=0.5,duplicate=0.01,reorder=0.01:
+        chances per frame, and up to how many seconds each takes longer
+    :param link_seed: makes the bad luck of the link the same each time
     """
     plan = _planned(locals())
     from gway.projects.ocpp.evcs.foreground import run
@@ -132,6 +137,8 @@ def start(
     tls: bool = False,
     ca: Path | None = None,
     seed: int | None = None,
+    link: str = "",
+    link_seed: int | None = None,
 ) -> Rows:
     """Start simulated charge points on the server and leave them running.
 
@@ -154,6 +161,9 @@ def start(
     :param tls: connect with wss
     :param ca: certificates to trust, PEM; the system's if not given
     :param seed: makes energies and batteries the same each time
+    :param link: makes the link bad, such as cut=0.02,delay=0.5,duplicate=0.01,reorder=0.01:
+        chances per frame, and up to how many seconds each takes longer
+    :param link_seed: makes the bad luck of the link the same each time
     """
     runners = simulators().start(_planned(locals()))
     return [{"charger_id": one.charger_id, "url": one.target.url} for one in runners]
@@ -226,6 +236,8 @@ def api_start(
     tls: bool = False,
     ca: Path | None = None,
     seed: int | None = None,
+    link: str = "",
+    link_seed: int | None = None,
 ) -> Rows:
     """Start simulated charge points and leave them running."""
     return start(**locals())

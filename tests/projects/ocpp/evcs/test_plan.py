@@ -49,6 +49,7 @@ def test_further_charge_points_get_numbers():
         {"ws_port": 65536},
         {"cp_path": ""},
         {"ws_url": "http://c.example/B"},
+        {"link": "cut=2"},
         {"ws_url": "wss://user:secret@c.example/B"},
     ],
 )

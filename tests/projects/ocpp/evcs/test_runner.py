@@ -26,10 +26,11 @@ from websockets.asyncio.server import serve
 
 from gway.errors import GwayError
 from gway.projects.ocpp.evcs import runner as running
+from gway.projects.ocpp.evcs.badlink import BadLink, Faults, Weather
 from gway.projects.ocpp.evcs.chargepoint import ChargePoint, Need
 from gway.projects.ocpp.evcs.driver import Driver
 from gway.projects.ocpp.evcs.keeper import Backoff
-from gway.projects.ocpp.evcs.link import Target
+from gway.projects.ocpp.evcs.link import Target, WebSocketLink
 from gway.projects.ocpp.evcs.registration import Identity
 from gway.projects.ocpp.evcs.runner import Runner
 
@@ -246,6 +247,32 @@ def test_a_broken_link_is_made_again_without_a_boot_and_nothing_is_lost(
     assert runner.wait(15)
     assert len(site.of("Boot")) == 1
     assert [one["meter_stop"] for one in site.of("Stop")] == [20_000]
+
+
+def test_over_a_link_that_cuts_repeats_and_swaps_all_money_arrives_in_order(central, simulator):
+    site = central()
+    target = Target(site.url)
+    weather = Weather(Faults(cut=0.15, delay=0.05, duplicate=0.2, reorder=0.2), seed=5)
+    runner = simulator(
+        site.url,
+        duration_s=2,
+        leave=True,
+        repeat=2,
+        dial=lambda: BadLink(WebSocketLink(target), weather),
+    )
+    assert runner.wait(60)
+    assert len(site.sides) > 1, "the link was cut"
+    assert [row.delivered for row in runner.finished] == [True, True]
+    starts = {one["timestamp"]: one["meter_start"] for one in site.of("Start")}
+    stops = {one["timestamp"]: one["meter_stop"] for one in site.of("Stop")}
+    assert len(starts) == len(stops) == 2
+    first, second = (starts[at] for at in sorted(starts))
+    assert [
+        stops[at] - before for at, before in zip(sorted(stops), (first, second), strict=True)
+    ] == [
+        20_000,
+        20_000,
+    ]
 
 
 def test_commands_from_a_foreign_central_system_are_obeyed(central, simulator, eventually):
