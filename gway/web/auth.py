@@ -104,19 +104,24 @@ class Gate:
             raise Problem(
                 403,
                 "this site requires a sign-in and no user account exists",
-                hint="make one: `gway web.auth create-user NAME`",
+                hint=f"make one: `{self._create_user}`",
             )
         if not (is_loopback(host) or insecure or self.has_accounts):
             raise Problem(
                 403,
                 f"{host} can be reached from the network and no user account exists",
-                hint="make one: `gway web.auth create-user NAME`; or bind 127.0.0.1, or add "
-                "--insecure to let everybody in",
+                hint=f"make one: `{self._create_user}`; or bind 127.0.0.1, or add --insecure to "
+                "let everybody in",
             )
         self.host = host
         self.insecure = insecure
         self._names = frozenset(name.lower() for name in names if name)
         self._token_digest = None if token is None else _digest(token)
+
+    @property
+    def _create_user(self) -> str:
+        site = self._gw.workspace.site
+        return f"gway {f'--site {site} ' if site else ''}web.auth create-user NAME"
 
     @property
     def has_accounts(self) -> bool:

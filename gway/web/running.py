@@ -149,10 +149,24 @@ class Running:
             log.debug("%s: %s", path, error)
 
 
-def public_warning(host: str) -> str | None:
-    """Return what to shout when everybody who reaches an address may do everything."""
+def warning_about(host: str, *, signed_in: bool, insecure: bool, tls: bool) -> str | None:
+    """Return what to shout about an address that the network reaches; None if all is well.
+
+    :param signed_in: whether there are accounts, so that everybody has to sign in
+    :param insecure: whether everybody may do everything as long as there are none
+    :param tls: whether what travels is encrypted
+    """
     if is_loopback(host):
         return None
+    if signed_in:
+        if tls:
+            return None
+        return (
+            f"WARNING: passwords travel to {host} in the clear. Add --tls-cert and --tls-key, or "
+            "let a reverse proxy encrypt them."
+        )
+    if not insecure:
+        return None  # it will not start
     return (
         f"WARNING: {host} is open to the network and nobody has to sign in. "
         "Everybody who reaches it can stop sessions and reset chargers."

@@ -7,10 +7,15 @@ import logging
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gway import gw
 from gway.errors import GwayError
 from gway.native import is_patched
+
+if TYPE_CHECKING:
+    from gway.web.routes import Site
+    from gway.web.running import Running
 
 __all__ = ["start_app"]
 __serves__ = ("start_app",)
@@ -30,11 +35,13 @@ def start_app(
 ) -> None:
     """Serve all projects that were set up: pages on one port, WebSockets on another.
 
-    :param host: address to listen on; one that the network reaches needs --insecure
+    :param host: address to listen on; one that the network reaches needs an account
+        (`gway web.auth create-user`)
     :param port: port of the pages, 0 for any free one
     :param ws_port: port of the WebSockets, 0 for any free one
     :param proxy: web address of another gateway that is asked for pages not known here
-    :param insecure: let everybody who reaches the address do everything
+    :param insecure: let everybody who reaches the address do everything, as long as there are
+        no accounts
     :param tls_cert: certificate chain files, PEM; RSA and ECDSA may stand side by side
     :param tls_key: the key file of each certificate
     """
@@ -45,12 +52,13 @@ def start_app(
         )
     from gway.web.forward import Forward
     from gway.web.routes import Site
-    from gway.web.running import Running, public_warning
+    from gway.web.running import Running, warning_about
 
     site: Site = gw.service(Site)
+    signed_in = _watch_accounts(site)
     if proxy is not None:
         site.fallback = Forward(proxy)
-    warning = public_warning(host) if insecure else None
+    warning = warning_about(host, signed_in=signed_in, insecure=insecure, tls=bool(tls_cert))
     if warning is not None:
         print(warning, file=sys.stderr)
     running: Running = gw.service(Running)
@@ -66,12 +74,31 @@ def start_app(
     if tls_cert:
         import gevent
 
-        gevent.signal_handler(signal.SIGHUP, running.server.reload_tls)
+        gevent.signal_handler(signal.SIGHUP, _reload_tls, running)
     # What exists by now stays: the collector need not look at it again.
     gc.collect()
     gc.freeze()
     print(f"GWAY is running: {running.url}{site.home or '/'}", file=sys.stderr)
     print(f"WebSockets: {running.ws_url}", file=sys.stderr, flush=True)
+
+
+def _watch_accounts(site: Site) -> bool:
+    """Put the sign-in on the site; tell whether anybody has an account."""
+    gw.load("web.auth")
+    from gway.projects.web.auth.accounts import Accounts
+
+    accounts: Accounts = gw.service(Accounts)
+    accounts.watch(site)
+    return accounts.exist()
+
+
+def _reload_tls(running: Running) -> None:
+    try:
+        running.server.reload_tls()
+    except OSError as error:  # what ssl raises, too
+        log.error("the certificates cannot be read, those from before stay: %s", error)
+    else:
+        log.info("the certificates were read again")
 
 
 def _pairs(certificates: list[Path], keys: list[Path]) -> list[tuple[str, str]]:
