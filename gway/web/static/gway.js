@@ -28,6 +28,7 @@
   let streamTopics = "";
   let streamRetryAt = 0;
   let offlineSince = null;
+  let signedOut = false;
   let probeAt = 0;
   let probing = false;
 
@@ -65,6 +66,11 @@
       });
       const text = await response.text();
       setOnline();
+      const login = response.status === 401 && response.headers.get("X-GWAY-Login");
+      if (login) {
+        setSignedOut(login);
+        return null;
+      }
       keepToken(response.headers.get("X-GWAY-CSRF"));
       return { response, text };
     } catch (error) {
@@ -201,7 +207,7 @@
   }
 
   function tick() {
-    if (document.hidden) return;
+    if (document.hidden || signedOut) return;
     if (offlineSince) {
       probe();
       return;
@@ -239,11 +245,12 @@
   }
 
   function listen() {
-    const topics = document.hidden ? [] : wantedTopics();
+    const topics = document.hidden || signedOut ? [] : wantedTopics();
     const key = topics.join(" ");
     const dead = stream && stream.readyState === EventSource.CLOSED;
     if (key === streamTopics && !dead) return;
     if (dead && Date.now() < streamRetryAt) return;
+    if (dead) renewAll(); // a stream that was refused: the answer to that says why
     stream?.close();
     stream = null;
     streamTopics = key;
@@ -297,6 +304,32 @@
     if (bar) bar.hidden = true;
     document.documentElement.removeAttribute("data-offline");
     renewAll();
+  }
+
+  // The session is over: nothing is asked any more until somebody looks at the page again.
+  function setSignedOut(login) {
+    if (signedOut) return;
+    signedOut = true;
+    stream?.close();
+    stream = null;
+    streamTopics = "";
+    const bar = $("gway-offline");
+    if (bar) {
+      const again = document.createElement("a");
+      again.href = `${login}?${new URLSearchParams({ next: location.pathname + location.search })}`;
+      again.textContent = "sign in again";
+      bar.replaceChildren("You are signed out, what is below is old: ", again, ".");
+      bar.hidden = false;
+    }
+    document.documentElement.setAttribute("data-offline", "");
+  }
+
+  function trySignedIn() {
+    if (!signedOut) return;
+    signedOut = false;
+    const bar = $("gway-offline");
+    if (bar) bar.hidden = true;
+    document.documentElement.removeAttribute("data-offline");
   }
 
   async function probe() {
@@ -379,7 +412,7 @@
     try {
       const got = await ask(action, { method: method.toUpperCase(), body: values });
       if (!got) {
-        note("Not sent: the server cannot be reached.");
+        note(signedOut ? "Not sent: you are signed out." : "Not sent: the server cannot be reached.");
       } else if (again && got.response.headers.get("X-GWAY-Stale") === "csrf") {
         values.set("csrf", csrfMeta()?.content ?? "");
         await sent(form, submitter, method, action, values, false);
@@ -510,6 +543,7 @@
   });
   document.addEventListener("formdata", toUtc);
   document.addEventListener("visibilitychange", () => {
+    if (!document.hidden) trySignedIn(); // perhaps in another window
     listen();
     if (!document.hidden) renewAll();
   });
