@@ -1,0 +1,98 @@
+"""Takes secrets out of frames before anybody can read them in a log.
+
+A frame without secrets stays as it was on the wire, to the byte. One with a secret is
+written again, because to hide a value inside a text by pattern would miss odd spellings.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from gway.projects.ocpp.messages.examine import load_json
+from gway.redaction import HIDDEN, redact
+
+_SECRET = re.compile(
+    r"(?i)authori[sz]ation|password|passwd|passphrase|secret|(?<!id)(?<!id_)token|api.?key|credential"
+)
+# What may announce a secret: its name, an address with a user in it, a scheme, an escape.
+_HINTS = re.compile(_SECRET.pattern + r"|://|basic\s|bearer\s|\\u")
+_TAGS = frozenset({"idtag", "parentidtag"})
+_TAG_HINT = re.compile(r"(?i)idtag|\\u")
+_KEYS = ("key", "variable", "name")  # OCPP 1.6 configuration, and what vendors put in its place
+
+
+def hide(text: str, *, tags: bool = False) -> tuple[str, bool]:
+    """Give a frame without its secrets, and whether any was in it.
+
+    :param tags: hide the tags of people, too
+    """
+    if not _HINTS.search(text) and not (tags and _TAG_HINT.search(text)):
+        return text, False
+    try:
+        value = load_json(text)
+    except (ValueError, RecursionError):
+        hidden = _hide_words(text, tags)
+        return hidden, hidden != text
+    hider = _Hider(tags)
+    cleaned = hider.value(value)
+    if not hider.found:
+        return text, False
+    return json.dumps(cleaned, ensure_ascii=False, separators=(",", ":")), True
+
+
+def _hide_words(text: str, tags: bool) -> str:
+    """Hide what looks like a secret in a text that is no JSON."""
+    text = redact(text)
+    if tags:
+        text = re.sub(r'(?i)((?:parent)?idTag"\s*:\s*")[^"]*', rf"\g<1>{HIDDEN}", text)
+    return text
+
+
+class _Hider:
+    def __init__(self, tags: bool) -> None:
+        self._tags = tags
+        self.found = False
+
+    def value(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self.value(each) for each in value]
+        if isinstance(value, dict):
+            return self._object(value)
+        if isinstance(value, str):
+            return self._text(value)
+        return value
+
+    def _object(self, value: dict[str, Any]) -> dict[str, Any]:
+        named = any(isinstance(value.get(key), str) and _SECRET.search(value[key]) for key in _KEYS)
+        return {
+            key: self._gone(each)
+            if (named and key.casefold() == "value") or self._is_secret(key, each)
+            else self.value(each)
+            for key, each in value.items()
+        }
+
+    def _is_secret(self, key: str, value: Any) -> bool:
+        if self._tags and key.casefold() in _TAGS:
+            return isinstance(value, str)
+        return _SECRET.search(key) is not None and not isinstance(value, bool | None)
+
+    def _gone(self, value: Any) -> Any:
+        if value in ("", None):
+            return value
+        self.found = True
+        return HIDDEN
+
+    def _text(self, text: str) -> str:
+        """Hide what a text holds: an address with a password, JSON inside a DataTransfer."""
+        if text[:1] in ("{", "["):
+            try:
+                inner = self.value(load_json(text))
+            except (ValueError, RecursionError):
+                inner = None
+            if inner is not None:
+                return json.dumps(inner, ensure_ascii=False, separators=(",", ":"))
+        hidden = _hide_words(text, self._tags)
+        self.found = self.found or hidden != text
+        return hidden
