@@ -30,6 +30,7 @@ from gway.projects.ocpp.data.store import Store
 from gway.projects.ocpp.data.verbs import (
     backup,
     check,
+    compact,
     errors,
     export,
     records,
@@ -60,6 +61,7 @@ __all__ = [
     "api_transactions",
     "backup",
     "check",
+    "compact",
     "errors",
     "export",
     "records",

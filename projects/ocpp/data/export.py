@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any, Literal, TextIO, get_args
 
+from gway.errors import UsageError
 from gway.output import spreadsheet_safe
 from gway.projects.ocpp.data import queries, reports
 from gway.projects.ocpp.data.queries import Filter
@@ -32,6 +33,21 @@ def transactions(database: Database, wanted: Filter, now: datetime) -> Iterator[
         if len(rows) < PAGE:
             return
         after = rows[-1]["sequence"]
+
+
+def format_of(to: Path) -> Format:
+    """Tell the format by the ending of a file's name.
+
+    Errors: UsageError for an ending that says nothing of one.
+    """
+    ending = to.suffix.lstrip(".").lower()
+    for known in get_args(Format):
+        if ending == known:
+            return known  # type: ignore[no-any-return]
+    raise UsageError(
+        f"{to.name}: its ending names no format of an export",
+        hint="end it in .csv (which spreadsheets open), .json or .jsonl, or add --format",
+    )
 
 
 def write(rows: Iterator[dict[str, Any]], to: Path, format: Format) -> int:

@@ -1,7 +1,8 @@
 """One `.dat` file per completed transaction, as real charge points log them.
 
 The database is the truth: a record is made from it after the commit, and made again
-it is the same, byte for byte.
+it is the same, byte for byte. Only of a transaction whose samples were thinned (see
+compact.py) the file has more than the database: what it holds of them stays in it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from urllib.parse import quote
 from gway.errors import GwayError
 from gway.projects.ocpp.data.codec import iso, micros
 from gway.projects.ocpp.data.samples import Taken, in_kilo, unique
-from gway.projects.sql.database import Database, Row, rows
+from gway.projects.sql.database import Database, rows
 from gway.projects.sql.writer import StorageError
 
 log = logging.getLogger("ocpp.data")
@@ -33,6 +34,10 @@ CLOSE_TIMEOUT_S = 5.0
 RETRY_S = 5.0  # after a failure; each one in a row doubles it, up to the longest
 LONGEST_RETRY_S = 600.0
 
+PLACE = (
+    "SELECT charger_id, connector_id FROM transactions WHERE transaction_id = ? AND state <> 'open'"
+)
+WAS_THINNED = "SELECT 1 FROM thinned WHERE transaction_id = ?"
 SELECT_READINGS = "SELECT at, origin, raw FROM readings WHERE transaction_id = ? ORDER BY sequence"
 
 
@@ -99,6 +104,22 @@ class Records:
                 )
             ]
         return sum(self._database.read(partial(self._write, each)) for each in transaction_ids)
+
+    def make_missing(self, transaction_ids: Iterable[int]) -> None:
+        """Write those of some records that are not there.
+
+        Errors: OSError, StorageError; whoever takes samples away must not go on then.
+        """
+        for each in transaction_ids:
+            self._database.read(partial(self._make_missing, each))
+
+    def _make_missing(self, transaction_id: int, connection: sqlite3.Connection) -> None:
+        found = connection.execute(PLACE, (transaction_id,)).fetchone()
+        if found is None:
+            return
+        charger_id, connector_id = found
+        if not self.path(charger_id, connector_id, transaction_id).exists():
+            self._write(transaction_id, connection)
 
     def path(self, charger_id: str, connector_id: int, transaction_id: int) -> Path:
         """Tell where a record is kept.
@@ -185,7 +206,10 @@ class Records:
         readings = rows(connection, SELECT_READINGS, (transaction_id,))
         row = found[0]
         path = self.path(row["charger_id"], row["connector_id"], transaction_id)
-        write_whole(path, record_bytes(row, readings))
+        record = build_record(row, unique(readings))
+        if connection.execute(WAS_THINNED, (transaction_id,)).fetchone():
+            record["MeterValues"] = _with_those_of(path, record["MeterValues"])
+        write_whole(path, as_bytes(record))
         self.written += 1
         return 1
 
@@ -219,9 +243,22 @@ def write_whole(path: Path, content: bytes) -> None:
         os.close(folder)
 
 
-def record_bytes(transaction: Mapping[str, Any], readings: Iterable[Row]) -> bytes:
-    """Give the content of a record."""
-    record = build_record(transaction, unique(readings))
+def _with_those_of(path: Path, values: Any) -> Any:
+    """Put the samples of a record that is there with those that the database still has."""
+    try:
+        known = json.loads(path.read_bytes())["MeterValues"]
+        times = {one["timeMs"] for one in known}
+    except FileNotFoundError:
+        return values
+    except (ValueError, KeyError, TypeError) as error:
+        log.warning("%s is no record, it is written anew: %s", path, error)
+        return values
+    more = [one for one in values if one["timeMs"] not in times]
+    return sorted([*known, *more], key=lambda one: one["timeMs"]) if more else known
+
+
+def as_bytes(record: Mapping[str, object]) -> bytes:
+    """Give the content of a record's file."""
     return (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode("utf-8", "replace")
 
 

@@ -85,7 +85,7 @@ def export(
     """Give all transactions, the oldest first, on the terminal or into a file.
 
     :param to: file to write; without it they are printed (see --csv and --json)
-    :param format: of the file; default by its ending, else csv
+    :param format: of the file; needed when its ending is none of .csv, .json, .jsonl
     :param charger_id: only this charger's
     :param state: only open, stopped or inferred ones
     :param since: only those begun at this time or later; a day is UTC
@@ -104,12 +104,8 @@ def export(
         if format is not None:
             raise UsageError("--format is for files", hint="add --to FILE, or use --csv or --json")
         return rows
-    ending = to.suffix.lstrip(".").lower()
-    chosen: Format = format or ("json" if ending == "json" else "csv")
-    if format is None and ending == "jsonl":
-        chosen = "jsonl"
     try:
-        count = exporting.write(rows, to, chosen)
+        count = exporting.write(rows, to, format or exporting.format_of(to))
     except OSError as error:
         raise GwayError(f"{to} could not be written: {error.strerror}") from error
     return f"{count} transactions in {to}"
@@ -140,6 +136,42 @@ def backup(to: Path) -> str:
     """
     size = gw.service(Store).database.backup(to)
     return f"{size} bytes in {to}"
+
+
+def compact(
+    *,
+    before: date | datetime | None = None,
+    older_than: int | None = None,
+    keep_every: int = 15,
+    history_days: int = 365,
+    dry_run: bool = False,
+    vacuum: bool = False,
+) -> list[dict[str, Any]]:
+    """Thin the samples of transactions that ended long ago, and drop old history.
+
+    A server may run meanwhile. Of each transaction stay the first and the last message,
+    those with a sample of another kind than Sample.Periodic, the highest power, and its
+    record with all of them. Energy, stops, corrections and orphans are never touched.
+
+    :param before: thin transactions that ended before this time; a day is UTC
+    :param older_than: thin transactions that ended more than so many days ago
+    :param keep_every: minutes; one message stays in each time of this length, 0 keeps none
+    :param history_days: drop connections, boots, tag checks, commands, status changes, faults
+        and values of no transaction that are older than so many days; 0 keeps all
+    :param dry_run: only tell what would go
+    :param vacuum: give the free space in the file back to the disk; needs a stopped server
+    """
+    from gway.projects.ocpp.data import compacting
+
+    return compacting.run(
+        gw.service(Store),
+        compacting.cutoff(before, older_than, gw.now()),
+        keep_every_min=keep_every,
+        history_days=history_days,
+        dry_run=dry_run,
+        vacuum=vacuum,
+        now=gw.now(),
+    )
 
 
 def records(*, rebuild: bool = False) -> str:

@@ -193,3 +193,13 @@ def test_a_backup_can_take_the_place_of_the_database(site: Site, tmp_path: Path)
     site.restart()
     assert site.start().transaction_id > 1
     assert set(checked(site).values()) <= {"ok", "note"}
+
+
+@pytest.mark.parametrize("name", ["out.xls", "out.xlsx", "out", "out.csv.gz"])
+def test_an_export_to_an_unknown_ending_is_refused(site: Site, tmp_path: Path, name: str) -> None:
+    site.session()
+    export = site.gateway.ocpp.data.export
+    with pytest.raises(UsageError, match="names no format"):
+        export(to=tmp_path / name)
+    assert list(tmp_path.glob("out*")) == []
+    assert export(to=tmp_path / name, format="csv").startswith("1 transactions")
