@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from gway.errors import GwayError, Terminated, in_words
+from gway.errors import GwayError, Terminated, UsageError, in_words
 from gway.front import Front, read_front, will_serve
 from gway.loader import find_roots, mount
 from gway.workspace import find_root
@@ -95,11 +95,18 @@ def _run_words(front: Front, root: str) -> int:
     gateway = resolver.Gateway(root)
     if front.site is not None:
         gateway.settings.override("SITE", front.site)
+    if front.token_file is not None:
+        gateway.settings.override("TOKEN_FILE", front.token_file)
     if front.settings:
         from gway.catalog import declare_all
 
         declare_all(gateway)
         for name, value in front.settings:
+            if gateway.settings.is_secret(name):
+                raise UsageError(
+                    f"--set {name}: a command line is no place for a secret, others can read it",
+                    f"put GWAY_{name.removeprefix('GWAY_')} into the environment or into .env",
+                )
             gateway.settings.override(name, value)
     code = FAILED
     with resolver.use(gateway), signals():

@@ -66,7 +66,7 @@ def _last_verb(words: list[str]) -> list[str]:
         if separator in left:
             left = left[len(left) - left[::-1].index(separator) :]
     while left and left[0].startswith("-"):
-        takes = left[0] in ("-w", "--workspace", "--site", "--at", "--set")
+        takes = left[0] in ("-w", "--workspace", "--site", "--at", "--token-file", "--set")
         if left[0] in ("-r", "--run"):
             return ["run", *left[1:]]
         left = left[2:] if takes else left[1:]
@@ -123,7 +123,7 @@ def _of_verb(words: list[str], prefix: str) -> list[str]:
             return _values(param)
     if prefix.startswith("-"):
         own = [*signature.option_names(), *_filled(runner, words)]
-        return [*own, *(f"--{each}" for each in OUTER if len(each) > 1)]
+        return [*own, *(f"--{_dashed(each)}" for each in OUTER if len(each) > 1)]
     return _positional_values(signature, before)
 
 

@@ -9,10 +9,29 @@ if TYPE_CHECKING:
     from gway.loader import Mount
 
 FORMATS = ("json", "csv", "html")
-OPTIONS = ("--help", "--version", "--workspace", "--site", "--at", "--run", "--set", "--debug")
+OPTIONS = (
+    "--help",
+    "--version",
+    "--workspace",
+    "--site",
+    "--at",
+    "--at-insecure",
+    "--token-file",
+    "--run",
+    "--set",
+    "--debug",
+)
 SEPARATORS = ("-", ";")
 # Options of gway that may also stand among a verb's own; True when they take a value.
-OUTER = {"help": False, "h": False, "debug": False, "at": True, **dict.fromkeys(FORMATS, False)}
+OUTER = {
+    "help": False,
+    "h": False,
+    "debug": False,
+    "at": True,
+    "at_insecure": False,
+    "token_file": True,
+    **dict.fromkeys(FORMATS, False),
+}
 
 
 class Front:
@@ -21,6 +40,8 @@ class Front:
     def __init__(self) -> None:
         self.workspace: str | None = None
         self.at: str | None = None
+        self.at_insecure = False
+        self.token_file: str | None = None
         self.site: str | None = None
         self.format = "text"
         self.debug = False
@@ -42,9 +63,20 @@ def read_front(argv: list[str]) -> Front:
             front.version = True
         elif name == "--debug":
             front.debug = True
+        elif name == "--at-insecure":
+            front.at_insecure = True
         elif name[2:] in FORMATS and name.startswith("--"):
             front.format = name[2:]
-        elif name in ("-w", "--workspace", "--site", "--at", "-r", "--run", "--set"):
+        elif name in (
+            "-w",
+            "--workspace",
+            "--site",
+            "--at",
+            "--token-file",
+            "-r",
+            "--run",
+            "--set",
+        ):
             if not equals:
                 if not words:
                     raise UsageError(f"{name} needs a value", "see `gway --help`")
@@ -63,6 +95,8 @@ def read_front(argv: list[str]) -> Front:
 def _set(front: Front, name: str, text: str) -> None:
     if name in ("-w", "--workspace"):
         front.workspace = text
+    elif name == "--token-file":
+        front.token_file = text
     elif name == "--site":
         front.site = text
     elif name == "--at":

@@ -32,6 +32,8 @@ OPTIONS = (
     ("-w, --workspace DIR", "folder with projects/, recipes/ and work/"),
     ("--site NAME", "which server of the workspace: its folder below work/"),
     ("--at URL", "run the verb on that server instead of here"),
+    ("--token-file FILE", "the token for --at, if GWAY_TOKEN has none; else it is asked for"),
+    ("--at-insecure", "send that token even where it is not encrypted"),
     ("--json --csv --html", "write the result in this form"),
     ("--set NAME=VALUE", "set a setting for this run"),
     ("--debug", "show where an error happened"),

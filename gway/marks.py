@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Any, TypeVar
 
     F = TypeVar("F", bound=Callable[..., Any])
@@ -89,6 +91,31 @@ def shown_as(people: Callable[[Any], Any]) -> Callable[[F], F]:
 
     def mark(fn: F) -> F:
         fn.__gway_people__ = people  # type: ignore[attr-defined]
+        return fn
+
+    return mark
+
+
+class Told(NamedTuple):
+    """How a server answers for a verb; see `told_by`."""
+
+    api: str
+    rename: Mapping[str, str]
+    give: Callable[[Any], Any]
+
+
+def told_by(
+    api: str, give: Callable[[Any], Any], *, rename: Mapping[str, str] | None = None
+) -> Callable[[F], F]:
+    """Name the API function that answers for a verb with `--at URL`, if not that of its name.
+
+    :param api: a function of the verb's project, such as "api_tags"
+    :param give: makes of its decoded answer what the verb gives
+    :param rename: parameters of the verb that are called otherwise there
+    """
+
+    def mark(fn: F) -> F:
+        fn.__gway_told__ = Told(api, rename or {}, give)  # type: ignore[attr-defined]
         return fn
 
     return mark

@@ -1,38 +1,66 @@
-"""Verbs that run on a server: found in `work/server.json`, or named by `--at URL`."""
+"""Verbs that run on a server: found in `work/server.json`, or named by `--at URL`.
+
+A token goes to the server that was named and to no other: redirects are not followed,
+certificates are checked, and without TLS it stays on this machine unless that was asked for.
+"""
 
 from __future__ import annotations
 
 import inspect
 import json
 import os
+import re
+import ssl
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from enum import Enum
 from http.client import HTTPException, HTTPMessage
+from ipaddress import ip_address
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode, urlsplit
-from urllib.request import HTTPRedirectHandler, OpenerDirector, ProxyHandler, Request, build_opener
+from urllib.request import (
+    HTTPRedirectHandler,
+    HTTPSHandler,
+    OpenerDirector,
+    ProxyHandler,
+    Request,
+    build_opener,
+)
 
+from gway import credentials
 from gway.errors import GwayError, UsageError
 from gway.loader import PACKAGE, mount
-from gway.marks import access_of, web_name
+from gway.marks import Told, access_of, web_name
 from gway.site import RECORD
 
 if TYPE_CHECKING:
+    from gway.output import Format
     from gway.resolver import Gateway
+    from gway.web.page import Page
 
 MAX_ANSWER_BYTES = 64 << 20
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+JSON = "application/json"
+ACCEPT = {"csv": "text/csv", "html": "text/html"}
 
 
 class Server(NamedTuple):
-    """A server that runs verbs; `token` may be empty."""
+    """A server that runs verbs; `token` may be empty, and `asked` for when it is missed."""
 
     url: str
     token: str
     pid: int = 0
+    asked: bool = False
+    plain: bool = False
+
+    @property
+    def in_the_clear(self) -> bool:
+        """Whether what goes there can be read on the way."""
+        parts = urlsplit(self.url)
+        return parts.scheme == "http" and not is_loopback(parts.hostname)
 
 
 class _NoRedirects(HTTPRedirectHandler):
@@ -63,8 +91,14 @@ def call(
     fn: Callable[..., Any],
     args: tuple[Any, ...] | list[Any],
     kwargs: Mapping[str, Any],
+    format: Format = "text",
 ) -> Any:
-    """Run a verb on a server through its `api_` function, and give the decoded answer."""
+    """Run a verb on a server through its `api_` function, and give the decoded answer.
+
+    A page comes as one that carries the server's own text for `csv` and `html`.
+
+    :param format: what the result will be shown as
+    """
     bound = inspect.signature(fn).bind(*args, **kwargs).arguments
     extra = next(
         (
@@ -76,8 +110,18 @@ def call(
     )
     values = {**bound, **bound.get(extra, {})} if extra else dict(bound)
     values.pop(extra, None)
+    told = told_of(fn)
+    if told is not None:
+        values = {told.rename.get(name, name): value for name, value in values.items()}
     method, path = twin(gateway, fn)
-    return request(gateway, server, method, path, values)
+    if path.endswith(".json"):
+        if format in ACCEPT:
+            path = path.removesuffix(".json") + (".csv" if format == "csv" else "")
+        answer = _ask(gateway, server, method, path, values, ACCEPT.get(format, JSON))
+        return _page(answer, server, fn.__name__, format)
+    given = request(gateway, server, method, path, values)
+    given = _revived(given) if format != "json" else given
+    return given if told is None else told.give(given)
 
 
 def twin(gateway: Gateway, fn: Callable[..., Any]) -> tuple[str, str]:
@@ -85,7 +129,8 @@ def twin(gateway: Gateway, fn: Callable[..., Any]) -> tuple[str, str]:
     project = project_of(fn)
     functions = gateway.load(project)._functions()
     name = fn.__name__
-    twin_name = name if web_name(name) else f"api_{name}"
+    told = told_of(fn)
+    twin_name = told.api if told is not None else name if web_name(name) else f"api_{name}"
     found = functions.get(twin_name)
     kind = web_name(twin_name)
     if found is None or kind is None:
@@ -95,6 +140,12 @@ def twin(gateway: Gateway, fn: Callable[..., Any]) -> tuple[str, str]:
     address = f"/{project.replace('.', '/')}/{kind[1]}"
     paths = {"api": f"/api{address}", "view": f"{address}.json", "render": f"/render{address}"}
     return access_of(found).method or "GET", paths[kind[0]]
+
+
+def told_of(fn: Callable[..., Any]) -> Told | None:
+    """Give what a verb says of its API function, if it says anything."""
+    told: Told | None = getattr(fn, "__gway_told__", None)
+    return told
 
 
 def project_of(fn: Callable[..., Any]) -> str:
@@ -118,27 +169,96 @@ def recorded(gateway: Gateway) -> Server | None:
     return server if _runs(server.pid) else None
 
 
-def at(gateway: Gateway, url: str) -> Server:
-    """Give the server of `--at URL`, with the token that fits."""
-    parts = urlsplit(url if "://" in url else f"http://{url}")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+def at(gateway: Gateway, url: str, *, plain: bool = False) -> Server:
+    """Give the server of `--at URL`, with the token that fits.
+
+    :param plain: send a token even where others could read it on its way
+    """
+    try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        fits = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        fits = False
+    if not fits:
         raise UsageError(f"--at: {url!r} is no http address", "such as http://127.0.0.1:8888")
-    base = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
-    known = recorded(gateway)
-    token = gateway.settings.get("TOKEN")
-    if token is None and known is not None and known.url.rstrip("/") == base:
-        token = known.token
-    if token and parts.scheme == "http" and parts.hostname not in LOOPBACK:
-        raise UsageError(f"--at: a token is not sent in the clear to {base}", "use https")
-    return Server(base, token or "")
+    if "@" in parts.netloc:
+        raise UsageError(
+            "--at: an address with a password in it can be read by others", credentials.WAYS
+        )
+    base = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+    server = Server(base, credentials.find_token(gateway, base), asked=True, plain=plain)
+    return _guarded(server)
+
+
+def _guarded(server: Server) -> Server:
+    """Give a server back, unless its token would travel where others can read it."""
+    if server.token and server.in_the_clear and not server.plain:
+        raise UsageError(
+            f"--at: a token is not sent in the clear to {server.url}",
+            "use https, or add --at-insecure if nobody can listen on the way",
+        )
+    return server
+
+
+def is_loopback(host: str | None) -> bool:
+    """Say whether a host can only be this machine."""
+    if host in LOOPBACK:
+        return True
+    try:
+        return ip_address(host or "").is_loopback
+    except ValueError:
+        return False
+
+
+class Answer(NamedTuple):
+    """What a server answered; `columns` are those of the table of a page's JSON."""
+
+    data: bytes
+    kind: str
+    columns: list[str] | None
 
 
 def request(
     gateway: Gateway, server: Server, method: str, path: str, values: Mapping[str, Any]
 ) -> Any:
-    """Send one request and give the decoded answer; every failure is one sentence."""
+    """Send one request and give the decoded answer; every failure is one sentence.
+
+    Where a token is missing, a person on a terminal is asked for one.
+    """
+    return _decode(_ask(gateway, server, method, path, values).data, server)
+
+
+def _ask(
+    gateway: Gateway,
+    server: Server,
+    method: str,
+    path: str,
+    values: Mapping[str, Any],
+    accept: str = JSON,
+) -> Answer:
+    try:
+        return _send(gateway, server, method, path, values, accept)
+    except Refused as refused:
+        if refused.status != 401 or server.token or not server.asked:
+            raise
+        if server.in_the_clear and not server.plain:
+            raise
+        token = credentials.ask_token(server.url)
+        if not token:
+            raise
+        return _send(gateway, server._replace(token=token), method, path, values, accept)
+
+
+def _send(
+    gateway: Gateway,
+    server: Server,
+    method: str,
+    path: str,
+    values: Mapping[str, Any],
+    accept: str,
+) -> Answer:
     url = server.url.rstrip("/") + path
-    headers = {"Accept": "application/json"}
+    headers = {"Accept": accept}
     body: bytes | None = None
     if server.token:
         headers["Authorization"] = f"Bearer {server.token}"
@@ -151,26 +271,43 @@ def request(
     timeout_s = float(gateway.settings.get("REMOTE_TIMEOUT_S"))
     asked = Request(url, body, headers, method=method)
     try:
-        with _opener(server.url).open(asked, timeout=timeout_s) as answer:
-            return _decode(answer.read(MAX_ANSWER_BYTES + 1), server)
+        opener = _opener(server.url, str(gateway.settings.get("REMOTE_CA")))
+        with opener.open(asked, timeout=timeout_s) as answer:
+            data = answer.read(MAX_ANSWER_BYTES + 1)
+            found = Answer(data, answer.headers.get_content_type(), _columns(answer.headers))
     except HTTPError as error:
         raise _refused(error, server) from None
     except (URLError, HTTPException, OSError) as error:
-        reason = getattr(error, "reason", None) or error
-        hint = "is it running?" if "refused" in str(reason) else None
-        raise GwayError(f"{server.url} does not answer: {reason}", hint) from None
+        raise _unreachable(error, server) from None
+    if len(data) > MAX_ANSWER_BYTES:
+        raise GwayError(f"{server.url} answered with more than {MAX_ANSWER_BYTES >> 20} MiB")
+    return found
 
 
-def _opener(url: str) -> OpenerDirector:
+def _columns(headers: HTTPMessage) -> list[str] | None:
+    try:
+        return [str(each) for each in json.loads(headers["X-GWAY-Columns"])]
+    except (TypeError, ValueError):
+        return None
+
+
+def _opener(url: str, authorities: str) -> OpenerDirector:
+    parts = urlsplit(url)
     handlers: list[Any] = [_NoRedirects]
-    if urlsplit(url).hostname in LOOPBACK:
+    if is_loopback(parts.hostname):
         handlers.append(ProxyHandler({}))
+    if parts.scheme == "https":
+        context = ssl.create_default_context()
+        if authorities:
+            try:
+                context.load_verify_locations(os.path.expanduser(authorities))
+            except OSError as error:
+                raise GwayError(f"GWAY_REMOTE_CA: {authorities} cannot be used: {error}") from None
+        handlers.append(HTTPSHandler(context=context))
     return build_opener(*handlers)
 
 
 def _decode(data: bytes, server: Server) -> Any:
-    if len(data) > MAX_ANSWER_BYTES:
-        raise GwayError(f"{server.url} answered with more than {MAX_ANSWER_BYTES >> 20} MiB")
     if not data:
         return None
     try:
@@ -179,7 +316,41 @@ def _decode(data: bytes, server: Server) -> Any:
         raise GwayError(f"{server.url} did not answer with JSON", "is it a GWAY server?") from None
 
 
-def _refused(error: HTTPError, server: Server) -> GwayError:
+def _page(answer: Answer, server: Server, name: str, format: Format) -> Page:
+    """Make a page of what a server told of one, so that it is shown as one from here."""
+    from gway.web.page import Page
+
+    if format in ACCEPT:
+        if answer.kind != ACCEPT[format]:
+            raise GwayError(f"{server.url} did not answer with {ACCEPT[format]} but {answer.kind}")
+        text = answer.data.decode("utf-8", "replace")
+
+        class Told(Page):
+            def to_csv(self) -> str:
+                return text
+
+        return Told(text)
+    content = _decode(answer.data, server)
+    content = _revived(content) if format != "json" else content
+    if isinstance(content, list):
+        return Page(title=name, name=name, rows=content, columns=answer.columns)
+    data = dict(content) if isinstance(content, dict) else {"value": content}
+    rows = data.pop("rows", None)
+    return Page(title=name, name=name, rows=rows, data=data, columns=answer.columns)
+
+
+# --- failures ----------------------------------------------------------------
+
+
+class Refused(GwayError):
+    """A server's refusal, with its status."""
+
+    def __init__(self, message: str, hint: str | None, status: int) -> None:
+        super().__init__(message, hint)
+        self.status = status
+
+
+def _refused(error: HTTPError, server: Server) -> Refused:
     """Make an error of a status, with the server's own words where it gave some."""
     with error:
         try:
@@ -191,14 +362,53 @@ def _refused(error: HTTPError, server: Server) -> GwayError:
     said = told.get("error") or told.get("message") or error.reason
     if isinstance(said, dict):
         said = said.get("message") or error.reason
-    hint = told.get("hint")
-    if error.code in (401, 403):
-        hint = "set GWAY_TOKEN to the token of that server, which is in its work/server.json"
-    if error.code == 404 and not hint and str(said).startswith("there is nothing at "):
-        hint = "the recipe of that server has to set the project up: `web app setup-app PROJECT`"
     if 300 <= error.code < 400:
-        said = f"it sends us on to {error.headers.get('Location')}"
-    return GwayError(f"{server.url}: {said} ({error.code})", str(hint) if hint else None)
+        said = f"it sends us on to {error.headers.get('Location')}, where no token goes"
+    hint = _hint(error, server, str(said)) or told.get("hint")
+    return Refused(f"{server.url}: {said} ({error.code})", hint and str(hint), error.code)
+
+
+def _hint(error: HTTPError, server: Server, said: str) -> str | None:
+    """Say what helps on a command line; None leaves it to the server."""
+    if error.code == 401 and server.token:
+        return "it may have expired; on that server `gway web.auth token NAME` makes another"
+    if error.code == 401:
+        return f"{credentials.WAYS}; on that server `gway web.auth token NAME` makes one"
+    if error.code == 403 and "needs the role" in said:
+        return "on that server `gway web.auth token NAME --role ROLE` makes a token that may"
+    if error.code in (429, 503) and (after := error.headers.get("Retry-After", "")).isdigit():
+        return f"try again in {after} s"
+    if error.code == 404 and said.startswith("there is nothing at "):
+        return "the recipe of that server has to set the project up: `web app setup-app PROJECT`"
+    return None
+
+
+def _unreachable(error: Exception, server: Server) -> GwayError:
+    reason = getattr(error, "reason", None) or error
+    if isinstance(reason, ssl.SSLCertVerificationError):
+        return GwayError(
+            f"{server.url} has no certificate that is trusted here: {reason.verify_message}",
+            "GWAY_REMOTE_CA=FILE names certificates to trust, too",
+        )
+    if isinstance(reason, ssl.SSLError):
+        return GwayError(f"{server.url} does not speak TLS as it should: {reason.reason}")
+    hint = "is it running?" if "refused" in str(reason) else None
+    return GwayError(f"{server.url} does not answer: {reason}", hint)
+
+
+# --- values ------------------------------------------------------------------
+
+
+def _revived(value: Any) -> Any:
+    """Make times of texts that our encoder made of times, so that they are shown as such."""
+    if isinstance(value, dict):
+        # What a charger wrote is shown as it wrote it.
+        return {k: v if k.endswith("_raw") else _revived(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_revived(each) for each in value]
+    if isinstance(value, str) and TIME.fullmatch(value):
+        return datetime.fromisoformat(value)
+    return value
 
 
 def _runs(pid: int) -> bool:

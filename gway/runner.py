@@ -47,6 +47,7 @@ class Runner:
         self.gateway = gateway
         self.front = front
         self._format = front.format
+        self._at_insecure = front.at_insecure
         self.commands = Commands(self)
 
     # --- running -------------------------------------------------------------
@@ -95,6 +96,9 @@ class Runner:
         signature.fill(parsed, self.gateway.results)
         args, kwargs = self._arguments(found, signature, parsed)
         at = parsed.outer.get("at", self.front.at)
+        self._at_insecure = "at_insecure" in parsed.outer or self.front.at_insecure
+        if "token_file" in parsed.outer:
+            self.gateway.settings.override("TOKEN_FILE", str(parsed.outer["token_file"]))
         if found.function == self.commands.run:
             return self.commands.run_recipe(args, kwargs, values)
         self._format = next((each for each in parsed.outer if each in FORMATS), self.front.format)
@@ -119,8 +123,10 @@ class Runner:
             return self._call_here(found, args, kwargs)
         from gway import remote
 
-        server = remote.at(self.gateway, at)
-        return remote.call(self.gateway, server, found.function, args, kwargs)
+        server = remote.at(self.gateway, at, plain=self._at_insecure)
+        return remote.call(
+            self.gateway, server, found.function, args, kwargs, cast("Format", self._format)
+        )
 
     def _call_here(self, found: Found, args: list[Any], kwargs: dict[str, Any]) -> Any:
         gateway = self.gateway

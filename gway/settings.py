@@ -56,6 +56,8 @@ FRAMEWORK = (
     Setting("LOG_MAX_BYTES", 10_000_000, int, "size at which the log file is rotated"),
     Setting("LOG_KEEP", 5, int, "rotated log files to keep"),
     Setting("TOKEN", None, str, "bearer token for --at URL", secret=True),
+    Setting("TOKEN_FILE", "", str, "file with the token for --at URL, for its owner alone"),
+    Setting("REMOTE_CA", "", str, "PEM file of certificates to trust for --at URL, too"),
     Setting("REMOTE_TIMEOUT_S", 60.0, float, "how long a forwarded verb waits for its answer"),
     Setting("STOP_TIMEOUT_S", 5.0, float, "how long a shutdown may take before it is cut off"),
     Setting("WEB_HOSTS", "", str, "more host names that browsers may call the server by"),
@@ -96,6 +98,10 @@ class Settings:
             self._declared.setdefault(name.name, name)
             name = name.name
         return self._value(self._find(name))[0]
+
+    def is_secret(self, name: str) -> bool:
+        """Say whether the value of a setting is never to be shown."""
+        return self._find(name).secret
 
     def source(self, name: str) -> str:
         """Say where the value comes from: "flag", "environment", ".env" or "default"."""

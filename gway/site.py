@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gway.errors import GwayError, UsageError
 
@@ -88,11 +88,29 @@ def choose(root: Path) -> str:
     raise UsageError(f"several sites {state}: {', '.join(left)}", "name one with --site NAME")
 
 
+def records(root: Path) -> list[dict[str, Any]]:
+    """Give what the servers of a workspace that run say of themselves."""
+    found: list[dict[str, Any]] = []
+    for _, folder in _sites(root):
+        if is_running(folder):
+            try:
+                found.append(_record(folder))
+            except (OSError, ValueError):
+                continue  # it ended meanwhile
+    return found
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    if not isinstance(record, dict):
+        raise ValueError(f"{folder / RECORD} holds no object")
+    return record
+
+
 def is_running(folder: Path) -> bool:
     """Say whether the server that a folder's record tells of is alive."""
     try:
-        pid = int(json.loads((folder / RECORD).read_text(encoding="utf-8"))["pid"])
-        os.kill(pid, 0)
+        os.kill(int(_record(folder)["pid"]), 0)
     except PermissionError:
         return True
     except (OSError, ValueError, KeyError, TypeError):
@@ -103,7 +121,7 @@ def is_running(folder: Path) -> bool:
 def _sites(root: Path) -> Iterator[tuple[str, Path]]:
     """Give the sites that a server has ever had: names and folders."""
     work = root / "work"
-    if (work / LOCK).exists():
+    if (work / LOCK).exists() or (work / RECORD).exists():
         yield "", work
     for lock in sorted(work.glob(f"*/{LOCK}")):
         if _NAME.fullmatch(lock.parent.name):
@@ -112,7 +130,7 @@ def _sites(root: Path) -> Iterator[tuple[str, Path]]:
 
 def _taken(folder: Path) -> GwayError:
     try:
-        state = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        state = _record(folder)
         who = f"the server at {state['url']} (process {int(state['pid'])})"
     except (OSError, ValueError, KeyError, TypeError):
         who = "a server that is starting or stopping"

@@ -32,7 +32,7 @@ _TITLES = {
     404: "There is nothing here",
     405: "Only to be looked at",
     502: "This page is not shown here",
-    503: "Not here, and not to be had from the remote now",
+    503: "Not known here, and the remote is away",
 }
 _HINT = "Chargers, and the pages of this site, do not need it."
 _CHUNK = 65_536

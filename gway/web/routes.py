@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import secrets
 import time
@@ -270,6 +271,8 @@ class Site:
             return self.renderer.document(request, page, mount)
         body = page.to_json() if twin == "json" else page.to_csv()
         reply = Reply(body, page.status, _TWINS[twin])
+        if twin == "json" and page.columns:  # JSON has no order that counts, a table has
+            reply.headers.append(("X-GWAY-Columns", json.dumps(page.columns)))
         if twin == "csv":
             name = "".join(part if part.isalnum() or part in "-_+" else "-" for part in page.name)
             disposition = f'attachment; filename="{name or "page"}.csv"'

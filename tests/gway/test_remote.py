@@ -141,7 +141,7 @@ def test_a_verb_without_an_api_function_does_not_run_at_a_url(shop, server, cli)
         ((500, {}, b"<html>"), r"Internal Server Error \(500\)"),
         (
             (302, {"Location": "http://elsewhere/"}, b""),
-            r"sends us on to http://elsewhere/ \(302\)",
+            r"sends us on to http://elsewhere/, where no token goes \(302\)",
         ),
         ((200, {}, b"<html>"), "did not answer with JSON"),
     ],
@@ -156,7 +156,7 @@ def test_a_refusal_is_one_sentence(shop, server, answer, message):
 @pytest.mark.parametrize(
     ("status", "said", "hint"),
     [
-        (401, {"error": "no", "hint": "send a header"}, "set GWAY_TOKEN"),
+        (401, {"error": "no", "hint": "send a header"}, "web.auth token NAME"),
         (404, {"error": "there is nothing at /api/shop/send"}, "web app setup-app"),
         (404, {"error": "no charger CP1", "hint": "see them all"}, "see them all"),
     ],
@@ -188,17 +188,136 @@ def test_a_damaged_record_is_an_error(gw, write):
 
 def test_a_token_is_only_for_its_own_server(shop, gw, server):
     assert remote.at(gw, server.url).token == "s3cret"
+    assert remote.at(gw, server.url.replace("127.0.0.1", "localhost")).token == "s3cret"
     assert remote.at(gw, "http://127.0.0.1:1").token == ""
 
 
-def test_a_token_is_never_sent_in_the_clear_to_the_network(gw):
+@pytest.mark.parametrize("host", ["example.com", "127.evil.example", "127.0.0.1.example", "[::2]"])
+def test_a_token_is_never_sent_in_the_clear_to_the_network(gw, host):
     gw.settings.override("TOKEN", "abc")
     with pytest.raises(UsageError, match="not sent in the clear"):
-        remote.at(gw, "http://example.com")
-    assert remote.at(gw, "https://example.com/gw/").url == "https://example.com/gw"
+        remote.at(gw, f"http://{host}")
+    assert remote.at(gw, f"https://{host}/gw/").url == f"https://{host}/gw"
+    assert remote.at(gw, f"http://{host}", plain=True).token == "abc"
 
 
-@pytest.mark.parametrize("url", ["ftp://x", "http://", ""])
+def test_a_redirect_to_elsewhere_is_not_sent_the_token(shop, server):
+    server.answer = (302, {"Location": f"{server.url}/elsewhere"}, b"")
+    with pytest.raises(GwayError, match="where no token goes"):
+        shop.send("CP1", "Reset")
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("url", ["ftp://x", "http://", "", "http://x:y", "http://[::1"])
 def test_only_http_addresses_are_taken(gw, url):
     with pytest.raises(UsageError, match="no http address"):
         remote.at(gw, url)
+
+
+def test_an_address_with_a_password_is_refused_and_not_shown(gw):
+    with pytest.raises(UsageError) as caught:
+        remote.at(gw, "http://ada:s3cret@127.0.0.1:8888")
+    assert "s3cret" not in caught.value.message
+
+
+# --- where the token comes from ----------------------------------------------
+
+
+@pytest.fixture
+def kept(workspace):
+    """Write a token into a file that only its owner may read."""
+
+    def write(text, mode=0o600):
+        path = workspace / "token.txt"
+        path.write_text(text)
+        path.chmod(mode)
+        return str(path)
+
+    return write
+
+
+def sent(server):
+    return server.asked[-1]["token"]
+
+
+def test_a_token_comes_from_a_file_the_environment_or_the_env_file(
+    shop, server, cli, kept, write, monkeypatch
+):
+    words = ("--at", server.url, "shop", "api-put-tag", "A1")
+    write(".env", "GWAY_TOKEN=from-env-file")
+    assert cli(*words).code == 0
+    assert sent(server) == "Bearer from-env-file"
+    monkeypatch.setenv("GWAY_TOKEN", "from-environment")
+    cli(*words)
+    assert sent(server) == "Bearer from-environment"
+    cli("--token-file", kept(" from-file\n"), *words)
+    assert sent(server) == "Bearer from-file"
+    cli(*words, "--token-file", kept("after-the-verb"))
+    assert sent(server) == "Bearer after-the-verb"
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "message"),
+    [("abc", 0o644, "others may read"), ("", 0o600, "is no token"), ("a\nb", 0o600, "is no token")],
+)
+def test_a_token_file_that_cannot_be_trusted_is_refused(
+    shop, server, cli, kept, text, mode, message
+):
+    done = cli("--token-file", kept(text, mode), "--at", server.url, "shop", "chargers")
+    assert (done.code > 0, message in done.stderr) == (True, True)
+    assert "abc" not in done.stderr
+    assert server.asked == []
+
+
+def test_a_token_is_never_taken_from_the_command_line(shop, server, cli):
+    done = cli("--set", "TOKEN=abc", "--at", server.url, "shop", "chargers")
+    assert (done.code, "no place for a secret" in done.stderr) == (2, True)
+    assert "abc" not in done.stderr
+    assert cli("--token", "abc", "--at", server.url, "shop", "chargers").code == 2
+    assert server.asked == []
+
+
+def test_a_person_is_asked_for_a_missing_token_once(shop, server, gw, monkeypatch):
+    asked = []
+    monkeypatch.setattr("gway.credentials.ask_token", lambda url: asked.append(url) or "typed")
+    server.answer = (401, {}, b"{}")
+    at = remote.at(gw, server.url)._replace(token="")
+    with pytest.raises(GwayError):
+        remote.request(gw, at, "GET", "/api/shop/chargers", {})
+    assert asked == [server.url]
+    assert [each["token"] for each in server.asked] == [None, "Bearer typed"]
+    away = at._replace(url="http://example.invalid")
+    assert away.in_the_clear
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "said", "hint"),
+    [
+        (403, {}, "this needs the role operator, you are viewer", "--role ROLE"),
+        (429, {"Retry-After": "17"}, "too many", "try again in 17 s"),
+        (503, {"Retry-After": "5"}, "starting", "try again in 5 s"),
+    ],
+)
+def test_each_refusal_says_what_to_do(shop, server, status, headers, said, hint):
+    server.answer = (status, headers, json.dumps({"error": said}).encode())
+    with pytest.raises(GwayError, match=said) as caught:
+        shop.chargers()
+    assert hint in caught.value.hint
+
+
+# --- pages -------------------------------------------------------------------
+
+
+def test_a_page_from_a_server_is_shown_as_one_from_here(shop, server, cli):
+    page = {"sessions": 3, "rows": [{"charger": "CP1", "energy_wh": 7}]}
+    server.answer = (200, {}, json.dumps(page).encode())
+    words = ("--at", server.url, "shop", "view-summary")
+    assert cli(*words).stdout == "sessions  3\n\ncharger  energy_wh\nCP1              7\n"
+    assert json.loads(cli(*words, "--json").stdout) == page
+    server.answer = (200, {"Content-Type": "text/csv; charset=utf-8"}, b"charger\r\nCP1\r\n")
+    assert cli(*words, "--csv").stdout == "charger\r\nCP1\r\n"
+    assert server.asked[-1]["path"] == "/shop/summary.csv"
+    server.answer = (200, {"Content-Type": "text/html"}, b"<p>CP1</p>")
+    assert cli(*words, "--html").stdout == "<p>CP1</p>\n"
+    assert server.asked[-1]["path"] == "/shop/summary"
+    assert cli(*words, "--csv").code == 1

@@ -4,18 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, datetime
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from gway import gw
 from gway.errors import GwayError, UsageError
+from gway.marks import told_by
 from gway.projects.ocpp.data import api, reports
 from gway.projects.ocpp.data.codec import micros
 from gway.projects.ocpp.data.export import Format
 from gway.projects.ocpp.data.queries import Filter, State
 from gway.projects.ocpp.data.store import Store
 
+LISTED = (
+    "transaction_id",
+    "charger_id",
+    "connector_id",
+    "id_tag",
+    "state",
+    "started_at",
+    "stopped_at",
+    "energy_wh",
+    "reason",
+)
 
+
+def _listed(found: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{name: row[name] for name in LISTED} for row in found["transactions"]]
+
+
+@told_by("api_transactions", _listed, rename={"limit": "per_page"})
 def transactions(
     charger_id: str | None = None,
     *,
@@ -46,20 +65,10 @@ def transactions(
         sort=sort,
         per_page=limit,
     )
-    columns = (
-        "transaction_id",
-        "charger_id",
-        "connector_id",
-        "id_tag",
-        "state",
-        "started_at",
-        "stopped_at",
-        "energy_wh",
-        "reason",
-    )
-    return [{name: row[name] for name in columns} for row in found["transactions"]]
+    return _listed(found)
 
 
+@told_by("api_errors", itemgetter("errors"))
 def errors(
     charger_id: str | None = None, *, since: date | datetime | None = None, limit: int = 50
 ) -> list[dict[str, Any]]:

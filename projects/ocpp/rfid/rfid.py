@@ -14,6 +14,7 @@ import msgspec
 
 from gway import gw, hookimpl
 from gway.errors import GwayError, UnknownName, UsageError
+from gway.marks import told_by
 from gway.projects.ocpp.facts import Purpose, TagDecision
 from gway.projects.ocpp.rfid.allowlist import BrokenList, read_list
 from gway.projects.ocpp.rfid.authority import ALLOW, Authority, Step
@@ -84,6 +85,7 @@ def configure(*, allow: Path | None = None) -> None:
 # --- verbs -------------------------------------------------------------------
 
 
+@told_by("api_tags", list)
 def list_tags(*, find: str = "", limit: int = PAGE, after: str = "") -> list[Tag]:
     """List the tags in the store.
 
