@@ -4,25 +4,28 @@ from __future__ import annotations
 
 
 class Turns:
-    """Hands out moments that are at least `1 / rate` apart.
+    """Hands out moments, `rate` of them in a second.
 
     Who asks gets the next free moment, now if nobody was before: first come, first
     served, so no charger with a long queue holds up another.
 
     :param rate: how many in a second
+    :param slack_s: moments that went by unused may be made up for, as far back as this:
+        timers are late by some milliseconds
     """
 
-    __slots__ = ("_next", "_spacing_s")
+    __slots__ = ("_next", "_slack_s", "_spacing_s")
 
-    def __init__(self, rate: float) -> None:
+    def __init__(self, rate: float, slack_s: float = 0.05) -> None:
         self._spacing_s = 1.0 / rate
+        self._slack_s = slack_s
         self._next = 0.0
 
     def take(self, now: float) -> float:
-        """Give the moment at which the one who asks may act."""
-        turn = max(now, self._next)
+        """Give the moment at which the one who asks may act, now or later."""
+        turn = max(self._next, now - self._slack_s)
         self._next = turn + self._spacing_s
-        return turn
+        return max(turn, now)
 
 
 class Governor:
