@@ -6,8 +6,12 @@ from typing import Any
 
 import pytest
 
+from gway.resolver import Gateway, use
 from gway.web.auth import Visitor, is_loopback
 from gway.web.reply import Problem
+from gway.web.routes import Site
+
+from .conftest import Client as client_of
 
 SHOP = """
 from gway import access
@@ -45,6 +49,34 @@ def test_a_stranger_gets_nothing_but_health_and_static_files(shop: Any, client: 
         assert "shop" not in answer.text.replace(path, "")
     for path in ("/healthz", "/readyz", "/static/gway/gway.css"):
         assert client.get(path).status == 200, path
+
+
+@pytest.mark.parametrize("header", ["X_FORWARDED_FOR", "FORWARDED", "X_REAL_IP"])
+def test_what_a_proxy_on_this_machine_passes_on_is_not_from_this_machine(
+    shop: Any, client: Any, header: str
+) -> None:
+    assert client.get("/shop/shelf", **{header: "127.0.0.1"}).status == 401
+
+
+def test_behind_a_proxy_that_is_trusted_the_visitors_address_and_scheme_count(
+    workspace: Any, project: Any
+) -> None:
+    project("shop", SHOP)
+    (workspace / ".env").write_text("GWAY_WEB_TRUSTED_PROXIES=192.0.2.1, 10.0.0.0/8\n")
+    with use(Gateway(workspace)) as gateway:
+        site = gateway.service(Site)
+        site.mount("shop")
+        client = client_of(site)
+        client.environ = {"REMOTE_ADDR": "192.0.2.1"}
+        passed = {"X_FORWARDED_FOR": "203.0.113.9", "X_FORWARDED_PROTO": "https"}
+        assert client.get("/shop/shelf", **passed).status == 401
+        site.gate.insecure = True
+        site.gate.host = "0.0.0.0"
+        answer = client.get("/shop/shelf", HOST="192.0.2.7", **passed)
+        assert answer.status == 200
+        assert answer.cookies[0].startswith("__Host-gway_")
+        assert answer.cookies[0].endswith("; Secure")
+        gateway.close()
 
 
 @pytest.mark.parametrize(
@@ -172,6 +204,7 @@ def test_once_accounts_exist_everybody_signs_in(shop: Any, client: Any) -> None:
 def test_a_public_address_without_accounts_is_refused_unless_spelled_out(site: Any) -> None:
     with pytest.raises(Problem, match="no user account exists") as caught:
         site.gate.bind("0.0.0.0")
+    assert "`gway web.auth create-user NAME`" in str(caught.value.hint)
     assert "--insecure" in str(caught.value.hint)
     site.gate.bind("0.0.0.0", insecure=True)
 
