@@ -1,0 +1,90 @@
+"""The proxy's subscriptions; the face of the project takes them from here.
+
+Without a remote they do nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from datetime import datetime
+
+from gway import hookimpl
+from gway.projects.ocpp.facts import (
+    Frame,
+    Orphan,
+    Purpose,
+    TagDecision,
+    Transaction,
+)
+from gway.projects.ocpp.proxy.intake import Intake
+from gway.projects.ocpp.receipts import Receipt
+from gway.resolver import Gateway, current
+
+__all__ = [
+    "ocpp_authorize",
+    "ocpp_frame",
+    "ocpp_meter_values_received",
+    "ocpp_orphan_kept",
+    "ocpp_transaction_started",
+    "ocpp_transaction_stopped",
+]
+
+
+class Subscription:
+    """Who takes the facts of one gateway; None while it has no remote."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.intake: Intake | None = None
+
+
+def _intake() -> Intake | None:
+    subscription: Subscription = current().service(Subscription)
+    return subscription.intake
+
+
+@hookimpl
+def ocpp_transaction_started(transaction: Transaction, at: datetime, receipt: Receipt) -> None:
+    intake = _intake()
+    if intake is not None:
+        intake.transaction_started(transaction, at, receipt)
+
+
+@hookimpl
+def ocpp_meter_values_received(
+    transaction: Transaction | None, at: datetime, receipt: Receipt
+) -> None:
+    intake = _intake()
+    if intake is not None:
+        intake.meter_values_received(transaction, at, receipt)
+
+
+@hookimpl
+def ocpp_transaction_stopped(transaction: Transaction, at: datetime, receipt: Receipt) -> None:
+    intake = _intake()
+    if intake is not None:
+        intake.transaction_stopped(transaction, at, receipt)
+
+
+@hookimpl
+def ocpp_orphan_kept(orphan: Orphan, receipt: Receipt) -> None:
+    intake = _intake()
+    if intake is not None:
+        intake.orphan_kept(orphan, receipt)
+
+
+@hookimpl
+def ocpp_frame(frame: Frame) -> None:
+    intake = _intake()
+    if intake is not None:
+        intake.frame(frame)
+
+
+@hookimpl(wrapper=True)
+def ocpp_authorize(
+    charger_id: str, id_tag: str, purpose: Purpose
+) -> Generator[None, TagDecision | None, TagDecision | None]:
+    decision = yield
+    intake = _intake()
+    if intake is None:
+        return decision
+    return intake.judge(charger_id, id_tag, purpose, decision)

@@ -1,0 +1,350 @@
+"""The proxy's memory in the same database as the transactions, so one commit holds both."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from gway.errors import GwayError, UsageError
+from gway.projects.ocpp.data.codec import micros, tag_key
+from gway.projects.ocpp.proxy import payloads, schema
+from gway.projects.ocpp.proxy.ports import (
+    BootAccepted,
+    Change,
+    Dead,
+    Delivered,
+    Done,
+    Failed,
+    Finding,
+    Latest,
+    LatestDelivered,
+    Registration,
+    ReservationGiven,
+    Row,
+    StopAsked,
+    TagWord,
+)
+from gway.projects.sql.sql import Database, Unit
+
+FIRST_RESERVATION = 2**30  # ours for the remote's; operators give small ones
+STOP = "StopTransaction"
+
+PUT = (
+    "INSERT INTO outbox (charger_id, local_tx, action, payload, digest, periodic, state, at)"
+    " VALUES (?, ?, ?, ?, ?, ?, 0, ?) ON CONFLICT (charger_id, digest) DO NOTHING"
+)
+# No remote stop is due for what has just ended.
+ENDED = (
+    "UPDATE txmap SET stop_wanted = 0 WHERE remote_id = ? AND charger_id = ?"
+    " AND local_tx = ? AND stop_wanted = 1"
+)
+PUT_LATEST = (
+    "INSERT INTO proxy_latest (charger_id, kind, action, payload, version, after)"
+    " VALUES (?, ?, ?, ?, 1,"
+    " (SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'outbox'))"
+    " ON CONFLICT (charger_id, kind) DO UPDATE SET payload = excluded.payload,"
+    " action = excluded.action, version = version + 1, after = excluded.after"
+    " WHERE payload <> excluded.payload"
+)
+WINDOW = (
+    "SELECT sequence, local_tx, action, payload, attempts, last_error FROM outbox"
+    " WHERE charger_id = ? AND state = 0 ORDER BY sequence LIMIT ?"
+)
+# The newest delivered row of a charger stays, without its payload.
+FORGET_SENT = "DELETE FROM outbox WHERE charger_id = ? AND state = 2"
+KEEP_SENT = "UPDATE outbox SET state = 2, payload = x'' WHERE sequence = ?"
+MAP = (
+    "INSERT INTO txmap (remote_id, charger_id, local_tx, remote_tx, stop_wanted, at)"
+    " VALUES (?1, ?2, ?3, ?4, ?5 AND NOT EXISTS (SELECT 1 FROM outbox WHERE charger_id = ?2"
+    " AND state = 0 AND local_tx = ?3 AND action = 'StopTransaction'), ?6)"
+    " ON CONFLICT (remote_id, charger_id, local_tx) DO UPDATE SET remote_tx = excluded.remote_tx"
+)
+FAILED = "UPDATE outbox SET attempts = ?, last_error = ?, tried_at = ? WHERE sequence = ?"
+DUPLICATE = (
+    "INSERT INTO proxy_chargers (remote_id, charger_id, possible_duplicates) VALUES (?, ?, 1)"
+    " ON CONFLICT (remote_id, charger_id) DO UPDATE"
+    " SET possible_duplicates = possible_duplicates + 1"
+)
+BURY = "UPDATE outbox SET state = 1, last_error = ?, tried_at = ? WHERE sequence = ?"
+BURY_FOLLOWERS = (
+    "UPDATE outbox SET state = 1, last_error = ?, tried_at = ?"
+    " WHERE charger_id = ? AND state = 0 AND local_tx = ?"
+)
+BOOT = (
+    "INSERT INTO proxy_chargers (remote_id, charger_id, boot_digest, interval_s)"
+    " VALUES (?, ?, ?, ?) ON CONFLICT (remote_id, charger_id) DO UPDATE"
+    " SET boot_digest = excluded.boot_digest, interval_s = excluded.interval_s"
+)
+
+
+class Store:
+    """What waits for one remote, and what is known of it.
+
+    :param remote_id: of the remote in `proxy_remotes`
+    :param token: begins the message ids of this remote's rows
+    """
+
+    def __init__(self, database: Database, remote_id: int, token: str, url: str) -> None:
+        self.database = database
+        self.remote_id = remote_id
+        self.url = url
+        self._token = token
+        self._given: dict[str, int] = {}
+
+    # --- into the outbox, within the unit of a domain row -----------------------
+
+    def put(
+        self,
+        unit: Unit,
+        charger_id: str,
+        local_tx: int | None,
+        action: str,
+        payload: bytes,
+        at: datetime,
+    ) -> None:
+        """Queue a message; one that is told again makes no second row."""
+        digest = payloads.digest(action, payload)
+        periodic = action == "MeterValues" and payloads.is_periodic(payload)
+        unit.execute(PUT, (charger_id, local_tx, action, payload, digest, periodic, micros(at)))
+        if action == STOP:
+            unit.execute(ENDED, (self.remote_id, charger_id, local_tx))
+
+    def put_latest(
+        self, unit: Unit, charger_id: str, kind: str, action: str, payload: bytes
+    ) -> None:
+        """Note a message of which only the newest counts."""
+        unit.execute(PUT_LATEST, (charger_id, kind, action, payload))
+
+    # --- what the core reads ----------------------------------------------------
+
+    def window(self, charger_id: str, limit: int) -> list[Row]:
+        """Give the first rows that wait, oldest first."""
+        found = self._peek(WINDOW, charger_id, limit)
+        return [
+            Row(
+                sequence=one[0],
+                charger_id=charger_id,
+                local_tx=one[1],
+                action=one[2],
+                payload=one[3],
+                message_id=self.message_id(one[0]),
+                attempts=one[4],
+                last_error=one[5],
+            )
+            for one in found
+        ]
+
+    def message_id(self, sequence: int) -> str:
+        """Give the id under which a row goes over the wire, for ever."""
+        return f"{self._token}-{sequence:x}"
+
+    def latest(self, charger_id: str) -> list[Latest]:
+        """Give the Boot, and what else of the latest the remote does not know yet."""
+        sql = (
+            "SELECT kind, action, payload, version, after FROM proxy_latest"
+            " WHERE charger_id = ? AND (kind = 'Boot' OR delivered < version)"
+        )
+        return [Latest(*one) for one in self._peek(sql, charger_id)]
+
+    def registration(self, charger_id: str) -> Registration:
+        """Tell which Boot the remote accepted."""
+        sql = (
+            "SELECT boot_digest, interval_s FROM proxy_chargers"
+            " WHERE remote_id = ? AND charger_id = ?"
+        )
+        found = self._peek(sql, self.remote_id, charger_id)
+        return Registration(*found[0]) if found else Registration()
+
+    def remote_tx(self, charger_id: str, local_tx: int) -> int | None:
+        """Give the remote's id of a transaction."""
+        sql = "SELECT remote_tx FROM txmap WHERE remote_id = ? AND charger_id = ? AND local_tx = ?"
+        return self._one(sql, self.remote_id, charger_id, local_tx)
+
+    def local_tx(self, charger_id: str, remote_tx: int) -> int | None:
+        """Give our id of a transaction of the remote; the newest, if it gave an id twice."""
+        sql = (
+            "SELECT local_tx FROM txmap WHERE remote_id = ? AND charger_id = ? AND remote_tx = ?"
+            " ORDER BY map_id DESC LIMIT 1"
+        )
+        return self._one(sql, self.remote_id, charger_id, remote_tx)
+
+    def start_is_dead(self, charger_id: str, local_tx: int) -> bool:
+        """Tell whether the start of a transaction is a dead letter."""
+        sql = (
+            "SELECT 1 FROM outbox WHERE charger_id = ? AND local_tx = ? AND state = 1"
+            " AND action = 'StartTransaction' LIMIT 1"
+        )
+        return self._one(sql, charger_id, local_tx) is not None
+
+    def stops_wanted(self, charger_id: str) -> list[int]:
+        """List the transactions that the remote refused and that still charge, by our ids."""
+        sql = (
+            "SELECT local_tx FROM txmap WHERE remote_id = ? AND charger_id = ? AND stop_wanted = 1"
+        )
+        return [one[0] for one in self._peek(sql, self.remote_id, charger_id)]
+
+    def local_reservation(self, charger_id: str, remote_id: int) -> int | None:
+        """Give our id of a reservation of the remote."""
+        sql = (
+            "SELECT local_reservation FROM proxy_reservations"
+            " WHERE remote_id = ? AND charger_id = ? AND remote_reservation = ?"
+        )
+        return self._one(sql, self.remote_id, charger_id, remote_id)
+
+    def remote_reservation(self, charger_id: str, local_id: int) -> int | None:
+        """Give the remote's id of a reservation."""
+        sql = (
+            "SELECT remote_reservation FROM proxy_reservations"
+            " WHERE remote_id = ? AND charger_id = ? AND local_reservation = ?"
+        )
+        return self._one(sql, self.remote_id, charger_id, local_id)
+
+    def next_reservation(self, charger_id: str) -> int:
+        """Give an id for a reservation that this charger was never given."""
+        sql = "SELECT max(local_reservation) FROM proxy_reservations WHERE charger_id = ?"
+        newest = self._one(sql, charger_id) or FIRST_RESERVATION - 1
+        given = self._given[charger_id] = max(newest, self._given.get(charger_id, 0)) + 1
+        return given
+
+    def refused(self, id_tag: str) -> str:
+        """Give the status with which the remote refused a tag, "" when it did not."""
+        sql = "SELECT status FROM proxy_tags WHERE remote_id = ? AND tag_key = ?"
+        found = self._peek(sql, self.remote_id, tag_key(id_tag))
+        return found[0][0] if found else ""
+
+    def chargers_waiting(self) -> list[str]:
+        """List the chargers of which something waits."""
+        sql = "SELECT DISTINCT charger_id FROM outbox WHERE state = 0 ORDER BY charger_id"
+        return [one[0] for one in self._peek(sql)]
+
+    # --- what the core commits --------------------------------------------------
+
+    def commit(self, charger_id: str, changes: Sequence[Change], done: Done) -> None:
+        """Store all of `changes` or none."""
+        unit = self.database.unit()
+        now = micros(datetime.now(UTC))
+        for change in changes:
+            self._write(unit, charger_id, change, now)
+        unit.submit(done)
+
+    def _write(self, unit: Unit, charger_id: str, change: Change, now: int | None) -> None:
+        remote_id, execute = self.remote_id, unit.execute
+        if isinstance(change, Delivered):
+            execute(FORGET_SENT, (charger_id,))
+            execute(KEEP_SENT, (change.row.sequence,))
+            if change.remote_tx is not None:
+                map_row = (charger_id, change.row.local_tx, change.remote_tx, change.stop_wanted)
+                execute(MAP, (remote_id, *map_row, now))
+        elif isinstance(change, Failed):
+            execute(FAILED, (change.attempts, change.error, now, change.sequence))
+            if change.resent:
+                execute(DUPLICATE, (remote_id, charger_id))
+        elif isinstance(change, Dead):
+            execute(BURY, (change.error, now, change.row.sequence))
+            if change.followers and change.row.local_tx is not None:
+                execute(BURY_FOLLOWERS, (change.error, now, charger_id, change.row.local_tx))
+        elif isinstance(change, LatestDelivered):
+            execute(
+                "UPDATE proxy_latest SET delivered = ? WHERE charger_id = ? AND kind = ?",
+                (change.version, charger_id, change.kind),
+            )
+        else:
+            self._write_rare(unit, charger_id, change, now)
+
+    def _write_rare(
+        self,
+        unit: Unit,
+        charger_id: str,
+        change: BootAccepted | TagWord | StopAsked | ReservationGiven | Finding,
+        now: int | None,
+    ) -> None:
+        remote_id, execute = self.remote_id, unit.execute
+        if isinstance(change, BootAccepted):
+            execute(BOOT, (remote_id, charger_id, change.digest, change.interval_s))
+        elif isinstance(change, TagWord):
+            key = tag_key(change.id_tag)
+            if change.status == "Accepted":
+                execute(
+                    "DELETE FROM proxy_tags WHERE remote_id = ? AND tag_key = ?", (remote_id, key)
+                )
+            else:
+                execute(
+                    "INSERT OR REPLACE INTO proxy_tags (remote_id, tag_key, id_tag, status, at)"
+                    " VALUES (?, ?, ?, ?, ?)",
+                    (remote_id, key, change.id_tag, change.status, now),
+                )
+        elif isinstance(change, StopAsked):
+            execute(ENDED, (remote_id, charger_id, change.local_tx))
+        elif isinstance(change, ReservationGiven):
+            execute(
+                "INSERT OR IGNORE INTO proxy_reservations (remote_id, charger_id,"
+                " remote_reservation, local_reservation) VALUES (?, ?, ?, ?)",
+                (remote_id, charger_id, change.remote_id, change.local_id),
+            )
+        else:
+            execute(
+                "INSERT INTO proxy_findings (remote_id, charger_id, kind, text, local_tx, at)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (remote_id, charger_id, change.kind, change.text, change.local_tx, now),
+            )
+
+    def _peek(self, sql: str, *params: object) -> list[tuple[Any, ...]]:
+        def read(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
+            return connection.execute(sql, params).fetchall()
+
+        return self.database.peek(read)
+
+    def _one(self, sql: str, *params: object) -> int | None:
+        found = self._peek(sql, *params)
+        return found[0][0] if found else None
+
+
+def address(url: str) -> str:
+    """Give what makes two addresses the same remote: no credentials, no trailing slash."""
+    parts = urlsplit(url.strip())
+    if parts.scheme not in ("ws", "wss") or not parts.hostname:
+        raise UsageError(f"{url!r} is no address of a central system", "ws://HOST:PORT/PATH")
+    port = parts.port or (443 if parts.scheme == "wss" else 80)
+    return f"{parts.scheme}://{parts.hostname}:{port}{parts.path.rstrip('/')}"
+
+
+def open_store(database: Database, url: str, *, keep_queue: bool = False) -> Store:
+    """Open the proxy's memory for a remote.
+
+    :param url: where the remote is, without the charger's id
+    :param keep_queue: send what waits for another remote to this one
+    Errors: GwayError when messages wait for another remote.
+    """
+    database.migrate(schema.COMPONENT, schema.STEPS)
+    place = address(url)
+
+    def adopt(connection: sqlite3.Connection) -> tuple[int, str]:
+        now = connection.execute("SELECT url FROM proxy_remotes WHERE current = 1").fetchone()
+        if now is not None and now[0] != place:
+            _check_queue(connection, now[0], place, keep_queue)
+            connection.execute("UPDATE proxy_remotes SET current = 0")
+            connection.execute("UPDATE proxy_latest SET delivered = 0")
+        connection.execute(
+            "INSERT INTO proxy_remotes (url, token, current, added_at) VALUES (?, ?, 1, ?)"
+            " ON CONFLICT (url) DO UPDATE SET current = 1",
+            (place, secrets.token_hex(4), micros(datetime.now(UTC))),
+        )
+        found = connection.execute("SELECT remote_id, token FROM proxy_remotes WHERE current = 1")
+        remote_id, token = found.fetchone()
+        return remote_id, token
+
+    remote_id, token = database.transact(adopt)
+    return Store(database, remote_id, token, place)
+
+
+def _check_queue(connection: sqlite3.Connection, old: str, new: str, keep: bool) -> None:
+    waiting = connection.execute("SELECT count(*) FROM outbox WHERE state = 0").fetchone()[0]
+    if waiting and not keep:
+        raise GwayError(
+            f"{waiting} messages wait for {old}, the remote is now {new}",
+            hint="let them reach the old remote first, or keep the queue with --keep-queue",
+        )
