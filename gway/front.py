@@ -21,6 +21,7 @@ OPTIONS = (
     "--set",
     "--debug",
 )
+VALUED = ("-w", "--workspace", "--site", "--at", "--token-file", "-r", "--run", "--set")
 SEPARATORS = ("-", ";")
 # Options of gway that may also stand among a verb's own; True when they take a value.
 OUTER = {
@@ -67,16 +68,7 @@ def read_front(argv: list[str]) -> Front:
             front.at_insecure = True
         elif name[2:] in FORMATS and name.startswith("--"):
             front.format = name[2:]
-        elif name in (
-            "-w",
-            "--workspace",
-            "--site",
-            "--at",
-            "--token-file",
-            "-r",
-            "--run",
-            "--set",
-        ):
+        elif name in VALUED:
             if not equals:
                 if not words:
                     raise UsageError(f"{name} needs a value", "see `gway --help`")

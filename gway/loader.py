@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 PACKAGE = "gway.projects"
 HOOKSPECS = "hookspecs"
-NOT_PROJECTS = frozenset({HOOKSPECS, "static", "views", "templates", "tests"})
+COMPLETIONS = "completions"
+NOT_PROJECTS = frozenset({HOOKSPECS, COMPLETIONS, "static", "views", "templates", "tests"})
 
 
 class Place:

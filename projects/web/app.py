@@ -49,7 +49,13 @@ def _check(
         raise UsageError(f"{project} has no view '{home}'", did_you_mean(home, views))
 
 
+def _own(project: str) -> Any:
+    """Return the set-up whose options this verb takes, too, for completion."""
+    return gw.load(project)._functions().get("setup_app")
+
+
 setup_app.__gway_check__ = _check  # type: ignore[attr-defined]
+setup_app.__gway_own__ = _own  # type: ignore[attr-defined]
 
 
 def _own_setup(project: str, given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
