@@ -269,6 +269,7 @@ class Command(msgspec.Struct, kw_only=True):
     error: str = ""
     effect: str = ""
     late: bool = False
+    effect_at: datetime | None = None
 
 
 class ChargerMemory(msgspec.Struct, kw_only=True, frozen=True, gc=False):

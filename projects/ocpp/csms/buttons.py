@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from gway import access, gw
 from gway.projects.ocpp.csms import orders
-from gway.projects.ocpp.csms.detail import PAGES, shown_commands
+from gway.projects.ocpp.csms.detail import shown_commands
 from gway.projects.ocpp.csms.orders import Action, AvailabilityType, ResetType, Trigger
+from gway.projects.ocpp.csms.pages import PAGES
+from gway.projects.ocpp.csms.readmodel import transaction_row
 from gway.projects.ocpp.csms.topics import topic_of
 from gway.web.page import Page
 from gway.web.request import CURRENT
@@ -24,7 +26,10 @@ Row = dict[str, Any]
 
 @access(role="operator")
 def view_post_remote_start(charger_id: str, id_tag: str, connector_id: int | None = None) -> Page:
-    """Ask a charger to start a transaction."""
+    """Ask a charger to start a transaction.
+
+    :param id_tag: at most 20 characters
+    """
     order = partial(orders.remote_start, charger_id, id_tag, connector_id=connector_id)
     return _pressed(charger_id, order)
 
@@ -57,9 +62,12 @@ def view_post_change_availability(
 
 
 @access(role="operator")
-def view_post_trigger_message(charger_id: str, message: Trigger) -> Page:
+def view_post_trigger_message(
+    charger_id: str, message: Trigger, connector_id: int | None = None
+) -> Page:
     """Ask a charger to send a message now."""
-    return _pressed(charger_id, partial(orders.trigger_message, charger_id, message))
+    order = partial(orders.trigger_message, charger_id, message, connector_id=connector_id)
+    return _pressed(charger_id, order)
 
 
 @access(role="operator")
@@ -76,7 +84,10 @@ def view_post_change_configuration(charger_id: str, key: str, value: str = "") -
 
 @access(role="operator")
 def view_post_send(charger_id: str, action: Action, payload: dict[str, Any]) -> Page:
-    """Send any command of a central system."""
+    """Send any command of a central system with a payload of your own.
+
+    :param payload: JSON, sent with its members in this order
+    """
     return _pressed(charger_id, partial(orders.send, charger_id, action, payload))
 
 
@@ -97,6 +108,21 @@ def view_post_approve(
     )
 
 
+@access(role="operator")
+def view_post_close_transactions(charger_id: str) -> Page:
+    """Close the open transactions of a charger with the best register seen."""
+    central = _central()
+    now = central.now()
+    closed = [transaction_row(one, now) for one in central.close_transactions(charger_id)]
+    values: Row = {"charger_id": charger_id, "closed": closed}
+    request = CURRENT.get()
+    if request is not None and request.wants_fragment:
+        return PAGES.fragment("transactions_closed", **values, alone=False)
+    return PAGES(
+        "transactions_closed", title=charger_id, data=values, styles=("csms.css",), alone=True
+    )
+
+
 def render_command_answer(charger_id: str, command_id: str) -> Page:
     """Give what became of a command, for the place where it was given.
 
@@ -109,6 +135,11 @@ def render_command_answer(charger_id: str, command_id: str) -> Page:
         if row["command_id"] == command_id
     ]
     return _answer(rows[0]) if rows else Page("")
+
+
+def sent_form(charger_id: str, action: Action, payload: Row) -> Page:
+    """Send the command of a form and say what became of it."""
+    return _pressed(charger_id, partial(orders.send, charger_id, action, payload))
 
 
 def _pressed(charger_id: str, order: Callable[..., Row]) -> Page:

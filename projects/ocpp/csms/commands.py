@@ -16,6 +16,7 @@ import msgspec
 from gway.errors import UsageError, did_you_mean
 from gway.projects.ocpp.csms.charger import PENDING, REJECTED, Charger
 from gway.projects.ocpp.csms.effects import EFFECTS, Event, effect_of
+from gway.projects.ocpp.csms.passwords import hide_secrets, without_secrets
 from gway.projects.ocpp.facts import Command, CommandState
 from gway.projects.ocpp.messages.catalogue import CENTRAL_SYSTEM_ACTIONS
 from gway.projects.ocpp.messages.codec import decode_response, encode_call
@@ -34,7 +35,6 @@ LATE = 8
 QUEUE = 100
 EXPECTING = 16
 EFFECT_WITHIN = timedelta(minutes=15)
-HIDDEN = "***"
 REFUSED_STATUSES = frozenset({"Rejected", "NotSupported", "NotImplemented"})
 
 
@@ -158,7 +158,7 @@ class Commands:
             answer = msgspec.json.decode(result.payload)
         except msgspec.DecodeError:
             answer = None
-        command.answer = answer if isinstance(answer, dict) else {}
+        command.answer = hide_secrets(answer) if isinstance(answer, dict) else {}
         command.status = str(command.answer.get("status", ""))
         if not command.late:
             command.state = CommandState.ANSWERED
@@ -217,6 +217,7 @@ class Commands:
                     self._forget(charger, command)
                 continue
             command.effect = effect.text
+            command.effect_at = at
             if effect.final:
                 self._forget(charger, command)
             self._changed(charger, command)
@@ -254,15 +255,3 @@ def check_ready(charger: Charger | None, action: str) -> None:
 def is_over(command: Command) -> bool:
     """Tell whether a command's state is its last one."""
     return command.state not in (CommandState.QUEUED, CommandState.SENT)
-
-
-def without_secrets(action: str, payload: dict[str, Any]) -> dict[str, Any]:
-    """Hide a password that a command sets."""
-    if action == "ChangeConfiguration" and is_secret(payload.get("key")):
-        return {**payload, "value": HIDDEN}
-    return payload
-
-
-def is_secret(key: object) -> bool:
-    """Tell whether a configuration key holds a password (SEC 2.2)."""
-    return str(key).lower() == "authorizationkey"

@@ -56,8 +56,8 @@ class Door:
         subprotocol = SUBPROTOCOL if SUBPROTOCOL in upgrade.offered else None
         lenient = central.options.lenient_subprotocol and not upgrade.offered
         if subprotocol is None and not lenient:
-            why = f"the subprotocol {SUBPROTOCOL} has to be offered"
-            return self._refuse(knock, 400, why, "subprotocol")
+            lacks = f"the subprotocol {SUBPROTOCOL} has to be offered"
+            return self._refuse(knock, 400, lacks, "subprotocol")
         keys = (f"address {upgrade.remote_addr}", f"id {charger_id}")
         if self.failures.blocks(*keys):
             self._note(knock, TOO_MANY.status, TOO_MANY.reason, "tries")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
+from gway.projects.ocpp.csms.passwords import hide_in_text
 from gway.projects.ocpp.facts import Direction
 from gway.projects.ocpp.messages.framing import Call, CallError, CallResult, Junk, parse_frame
 
@@ -71,7 +73,7 @@ def describe(entries: Iterable[Entry]) -> list[dict[str, object]]:
             "message_id": frame.message_id or "",
             "action": "",
             "error_code": frame.code if isinstance(frame, CallError) else "",
-            "text": data.decode("utf-8", "replace"),
+            "text": hide_in_text(data.decode("utf-8", "replace")),
             "cut": len(data) >= SHOWN_BYTES,
         }
         if isinstance(frame, Call):
@@ -81,6 +83,48 @@ def describe(entries: Iterable[Entry]) -> list[dict[str, object]]:
             row["action"] = calls.get((asked, frame.message_id), "")
         rows.append(row)
     return rows
+
+
+def exchanges(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Put each call and its answer together, the newest first.
+
+    Frames that answer nothing known stand alone: junk, and answers whose call is not held.
+    `latency_ms` is None until the answer is there.
+    """
+    calls: dict[tuple[str, str], dict[str, Any]] = {}
+    found: list[dict[str, Any]] = []
+    for row in rows:
+        if row["kind"] == "call":
+            one = _exchange(row, row, None)
+            calls[row["direction"], row["message_id"]] = one
+            found.append(one)
+            continue
+        asked = "out" if row["direction"] == "in" else "in"
+        call = None if row["kind"] == "junk" else calls.pop((asked, row["message_id"]), None)
+        if call is None:
+            found.append(_exchange(row, None, row))
+        else:
+            call["answer"] = row
+            call["error_code"] = row["error_code"]
+            call["latency_ms"] = (row["at"] - call["at"]).total_seconds() * 1000
+    found.reverse()
+    return found
+
+
+def _exchange(
+    row: dict[str, Any], call: dict[str, Any] | None, answer: dict[str, Any] | None
+) -> dict[str, Any]:
+    return {
+        "at": row["at"],
+        "direction": row["direction"],
+        "action": row["action"],
+        "kind": row["kind"],
+        "error_code": row["error_code"],
+        "message_id": row["message_id"],
+        "call": call,
+        "answer": answer,
+        "latency_ms": None,
+    }
 
 
 _KINDS = {Call: "call", CallResult: "result", CallError: "error", Junk: "junk"}

@@ -298,6 +298,7 @@ def command_row(command: Command) -> Row:
         "queued_at": command.queued_at,
         "sent_at": command.sent_at,
         "answered_at": command.answered_at,
+        "effect_at": command.effect_at,
     }
 
 

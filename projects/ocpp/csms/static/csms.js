@@ -2,6 +2,7 @@
  *
  * data-counts="seconds"  the time since something began, which counts on between two renewals
  * data-holds="#id"       a button that stops an element from renewing itself, and lets it go on
+ * data-follows           a hidden field of a form that has the value of the page's address
  */
 "use strict";
 (() => {
@@ -55,6 +56,15 @@
     const button = event.target.closest?.("[data-holds]");
     if (button) hold(button);
   });
+  // Two forms choose what this page shows: each keeps in the address what the other chose.
+  function follow(event) {
+    const chosen = new URLSearchParams(location.search);
+    for (const field of event.target.querySelectorAll("input[data-follows]")) {
+      event.formData.set(field.name, chosen.get(field.name) ?? "");
+    }
+  }
+
+  document.addEventListener("formdata", follow);
   document.addEventListener("gw:refreshed", count);
   setInterval(count, TICK_MS);
   count();

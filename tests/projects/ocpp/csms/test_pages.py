@@ -19,12 +19,16 @@ from gway.projects.ocpp.csms.pages import SHOWN_CHARGERS
 from gway.projects.ocpp.csms.topics import topic_of
 from gway.projects.ocpp.data.store import Store as Stored
 from gway.projects.ocpp.facts import ChargerMemory
+from gway.projects.ocpp.messages.catalogue import CENTRAL_SYSTEM_ACTIONS
 from gway.web.routes import Site as WebSite
 
 BASE = "/ocpp/csms"
 DETAIL = f"{BASE}/charger-detail?charger_id=CPX"
 LOG = f"/render{BASE}/command-log?charger_id=CPX"
+CHARGER = f"{BASE}/charger?charger_id=CPX"
+CONFIGURATION = f"/render{BASE}/configuration?charger_id=CPX"
 EVIL = "<script>x</script>"
+LATER = "2030-01-02T03:04:00Z"
 SAFE = "&lt;script&gt;x&lt;/script&gt;"
 
 
@@ -187,7 +191,7 @@ def test_a_charger_that_left_is_shown_as_it_was(browser, line):
     assert "was Charging" in browser.get(f"{BASE}/charger-status").words
     detail = browser.get(DETAIL)
     assert "Not connected" in detail.words
-    assert f'action="{BASE}/remote-stop"' not in detail.text
+    assert "Stop transaction" not in detail.text
 
 
 def test_a_charger_turned_away_as_unknown_is_approved_with_one_click(browser, serving):
@@ -270,17 +274,43 @@ def test_what_a_charger_sends_is_text(browser, serving):
         assert "<b>" not in page
 
 
-def test_messages_are_named_after_what_was_asked(browser, line):
+def test_messages_are_calls_with_their_answers_the_newest_first(browser, line, clock):
     line.call("Nonsense")
     line.say("{")
-    page = browser.get(f"/render{BASE}/message-log?charger_id=CPX").text
-    named = re.findall(r"<strong>([^<]*)</strong>", page)
-    assert named[:4] == [
+    browser.post("reset", scripted=True, type="Soft")
+    clock.at += timedelta(milliseconds=250)
+    line.result({"status": "Accepted"})
+    page = browser.get(f"/render{BASE}/message-log?charger_id=CPX")
+    assert re.findall(r"<strong>([^<]*)</strong>", page.text) == [
+        "Reset",
         "not OCPP",
-        "Nonsense error NotImplemented",
         "Nonsense",
-        "BootNotification answer",
+        "BootNotification",
     ]
+    assert "250 ms" in page.words, "between the call and its answer"
+    assert "NotImplemented" in page.words
+
+
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [
+        ("direction=out", ["Reset"]),
+        ("direction=in&action=Heartbeat", ["Heartbeat"]),
+        ("errors=true", ["not OCPP", "Nonsense"]),
+        ("q=cHaRgEpOiNt", ["BootNotification"]),
+        ("q=nobody+said+this", []),
+    ],
+)
+def test_messages_are_filtered_by_direction_action_errors_and_text(browser, line, query, shown):
+    for action in ("Heartbeat", "Nonsense"):
+        line.call(action)
+    line.say("{")
+    browser.post("reset", scripted=True, type="Soft")
+    for path in (f"/render{BASE}/message-log?charger_id=CPX&{query}", f"{DETAIL}&{query}"):
+        page = browser.get(path).text
+        log = page.partition('<ol class="frames"')[2].partition("</ol>")[0]
+        assert re.findall(r"<strong>([^<]*)</strong>", log) == shown
+    assert ("fits this filter" in page) is (not shown)
 
 
 def test_the_message_log_says_how_far_it_goes_back(browser, serving, line):
@@ -341,6 +371,45 @@ FORMS = [
     ("get-configuration", {}, "GetConfiguration"),
     ("change-configuration", {"key": "A", "value": "1"}, "ChangeConfiguration"),
     ("send", {"action": "ClearCache", "payload": "{}"}, "ClearCache"),
+    ("clear-cache", {}, "ClearCache"),
+    ("get-local-list-version", {}, "GetLocalListVersion"),
+    ("send-local-list", {"list_version": "2", "tags": "ADA\n-BOB"}, "SendLocalList"),
+    ("data-transfer", {"vendor_id": "acme", "data": "x"}, "DataTransfer"),
+    ("reserve-now", {"reservation_id": "7", "id_tag": "ADA", "expiry_date": LATER}, "ReserveNow"),
+    ("cancel-reservation", {"reservation_id": "7"}, "CancelReservation"),
+    ("set-charging-profile", {"periods": "0:16, 3600:32"}, "SetChargingProfile"),
+    ("clear-charging-profile", {"purpose": ""}, "ClearChargingProfile"),
+    ("get-composite-schedule", {"connector_id": "1"}, "GetCompositeSchedule"),
+    ("get-diagnostics", {"location": "ftp://a/b"}, "GetDiagnostics"),
+    ("update-firmware", {"location": "ftp://a/b", "retrieve_date": LATER}, "UpdateFirmware"),
+    ("get-log", {"location": "ftp://a/b"}, "GetLog"),
+    (
+        "signed-update-firmware",
+        {
+            "location": "ftp://a/b",
+            "retrieve_time": LATER,
+            "signing_certificate": "PEM",
+            "signature": "c2ln",
+        },
+        "SignedUpdateFirmware",
+    ),
+    ("extended-trigger-message", {"message": "Heartbeat"}, "ExtendedTriggerMessage"),
+    ("certificate-signed", {"certificate_chain": "PEM"}, "CertificateSigned"),
+    (
+        "install-certificate",
+        {"certificate": "PEM", "certificate_type": "ManufacturerRootCertificate"},
+        "InstallCertificate",
+    ),
+    (
+        "get-installed-certificate-ids",
+        {"certificate_type": "ManufacturerRootCertificate"},
+        "GetInstalledCertificateIds",
+    ),
+    (
+        "delete-certificate",
+        {"serial_number": "1", "issuer_name_hash": "a", "issuer_key_hash": "b"},
+        "DeleteCertificate",
+    ),
 ]
 
 
@@ -356,22 +425,63 @@ def test_a_form_works_without_script(browser, serving, line, name, form, action)
     assert page.text.startswith("<!doctype html>")
 
 
+def test_there_is_a_form_for_every_command(browser, line):
+    actions = {action for _, _, action in FORMS}
+    assert actions == set(CENTRAL_SYSTEM_ACTIONS)
+    page = browser.get(DETAIL).text
+    for name, form, _ in FORMS:
+        part = page.partition(f'action="{BASE}/{name}"')[2].partition("</form>")[0]
+        assert set(re.findall(r'name="(\w+)"', part)) >= {"csrf", "charger_id", *form}, name
+
+
+def test_a_profile_is_sent_as_it_was_typed(browser, line):
+    form = {"periods": "0:16 3600:32.5", "duration_s": "7200", "start_schedule": LATER}
+    browser.post("set-charging-profile", scripted=True, connector_id="1", **form)
+    assert line.last_call()[3] == {
+        "connectorId": 1,
+        "csChargingProfiles": {
+            "chargingProfileId": 1,
+            "stackLevel": 0,
+            "chargingProfilePurpose": "TxDefaultProfile",
+            "chargingProfileKind": "Absolute",
+            "chargingSchedule": {
+                "duration": 7200,
+                "startSchedule": LATER,
+                "chargingRateUnit": "A",
+                "chargingSchedulePeriod": [
+                    {"startPeriod": 0, "limit": 16.0},
+                    {"startPeriod": 3600, "limit": 32.5},
+                ],
+            },
+        },
+    }
+    wrong = browser.post("set-charging-profile", scripted=True, periods="sixteen")
+    assert (wrong.status, "second:limit" in wrong.words) == (400, True)
+
+
+def test_open_transactions_are_closed_by_hand(browser, line):
+    transaction_id = line.start()
+    line.meter(transaction_id, 3_500)
+    told = browser.post("close-transactions", scripted=True)
+    assert f"Transaction {transaction_id} on connector 1 with 2.50 kWh" in told.words
+    again = browser.post("close-transactions")
+    assert "There was no open transaction" in again.words
+    assert f'href="{DETAIL}"' in again.text
+
+
 def test_a_pressed_button_answers_at_once_and_follows_its_command(browser, line):
     transaction_id = line.start()
     answer = browser.post("remote-stop", scripted=True, transaction_id=transaction_id)
-    assert answer.words.split() == [
-        "sent",
-        "RemoteStopTransaction",
-        "waiting",
-        "for",
-        "the",
-        "answer",
-    ]
+    assert "RemoteStopTransaction sent queued" in answer.words
+    assert answer.words.split()[-4:] == ["waiting", "for", "the", "answer"]
     assert line.last_call()[3] == {"transactionId": transaction_id}
     where = re.search(r'gw-params="(command_id=[^"]+)"', answer.text).group(1)
     follow = f"/render{BASE}/command-answer?charger_id=CPX&{where}"
     line.result({"status": "Accepted"})
-    assert browser.get(follow).words.split() == ["Accepted", "RemoteStopTransaction"]
+    told = browser.get(follow).words
+    assert "RemoteStopTransaction Accepted queued" in told
+    assert "answered Accepted" in told
+    assert "waiting for what follows" in told
     line.stop(transaction_id, reason="Remote")
     assert f"transaction {transaction_id} stopped (Remote)" in browser.get(follow).words
     assert f"transaction {transaction_id} stopped (Remote)" in browser.get(LOG).words
@@ -418,7 +528,7 @@ def test_what_is_no_command_at_all_is_told_where_it_was_typed(browser, line, for
 )
 def test_a_command_that_is_refused_says_why_and_is_not_followed(browser, line, form, why):
     answer = browser.post("send", scripted=True, **form)
-    assert answer.words.split()[0] == "refused"
+    assert answer.words.split()[1] == "refused"
     assert why in answer.words
     assert "gw-render" not in answer.text
     assert line.calls() == []
@@ -449,11 +559,39 @@ def test_an_answer_that_came_too_late_says_so(browser, serving, line):
 
 @pytest.mark.parametrize("keys", [[{"key": "A", "value": "12", "readonly": True}], "all", ["A"]])
 def test_configuration_is_a_list_of_keys_whatever_the_charger_sent(browser, line, keys):
+    assert "Not read yet" in browser.get(CONFIGURATION).words
     browser.post("get-configuration", scripted=True)
     line.result({"configurationKey": keys})
-    page = browser.get(LOG)
+    page = browser.get(CONFIGURATION)
     assert page.status == 200
-    assert ("<dt>A</dt>" in page.text) is isinstance(keys[0], dict)
+    assert ("A read only 12" in page.words) is isinstance(keys[0], dict)
+
+
+def test_a_key_is_changed_in_its_row_and_shown_as_accepted(browser, line):
+    browser.post("get-configuration", scripted=True)
+    keys = [
+        {"key": "HeartbeatInterval", "readonly": False, "value": "300"},
+        {"key": "AuthorizationKey", "readonly": False, "value": "hunter2"},
+    ]
+    line.result({"configurationKey": keys})
+    assert 'name="value" value="300"' in browser.get(CONFIGURATION).text
+    browser.post("change-configuration", scripted=True, key="HeartbeatInterval", value="60")
+    assert 'name="value" value="300"' in browser.get(CONFIGURATION).text, "not before its answer"
+    line.result({"status": "Accepted"})
+    assert 'name="value" value="60"' in browser.get(CONFIGURATION).text
+
+
+def test_a_password_is_shown_nowhere_though_the_charger_tells_it(browser, line):
+    browser.post("get-configuration", scripted=True)
+    keys = [{"value": "hunter2", "key": "AuthorizationKey", "readonly": False}]
+    line.result({"configurationKey": keys})
+    browser.post("change-configuration", scripted=True, key="AuthorizationKey", value="hunter3")
+    line.result({"status": "Accepted"})
+    for path in (DETAIL, DETAIL.replace("?", ".json?"), LOG, CONFIGURATION, "/api" + CHARGER):
+        page = browser.get(path)
+        assert page.status == 200
+        assert "hunter" not in page.text
+    assert "not shown" in browser.get(CONFIGURATION).words
 
 
 # --- in a terminal ------------------------------------------------------------------
