@@ -11,6 +11,7 @@ from gway.projects.ocpp.data.codec import micros
 from gway.projects.ocpp.data.queries import Filter, State
 from gway.projects.ocpp.data.store import Store
 
+Span = Literal["day", "week", "month", "year"]
 Step = Literal["auto", "minute", "5min", "15min", "hour", "6h", "day", "week"]
 
 
@@ -64,6 +65,17 @@ def api_transaction(transaction_id: int, *, samples: bool = True) -> dict[str, A
     return reports.transaction(database, transaction_id, gw.now(), samples=samples)
 
 
+def api_transaction_curves(transaction_id: int) -> dict[str, Any]:
+    """Give the power in W and the energy in Wh of a transaction over time.
+
+    `times` are seconds since 1970. Both are null where samples stayed away for much longer
+    than usual. Of very many points those with the highest power are `shown`.
+
+    :param transaction_id: its id; an unknown one is an error (404)
+    """
+    return reports.transaction_curves(gw.service(Store).database, transaction_id, gw.now())
+
+
 def api_summary() -> dict[str, Any]:
     """Give each charger's sessions, energy in kWh, last stop and last error."""
     return {"chargers": reports.summary(gw.service(Store).database)}
@@ -88,6 +100,7 @@ def api_time_series(
     *,
     since: date | datetime | None = None,
     until: date | datetime | None = None,
+    span: Span = "week",
     step: Step = "auto",
 ) -> dict[str, Any]:
     """Give the energy in kWh that chargers gave in each interval of a span.
@@ -96,10 +109,11 @@ def api_time_series(
     of which nothing can be known, before the charger was first heard of or to come.
 
     :param chargers: which ones; none means all
-    :param since: begin; a day is UTC; default a week before the end
+    :param since: begin; a day is UTC; default a `span` before the end
     :param until: end; a day is included; default now
+    :param span: how much, when `since` is left out: 1, 7, 30 or 365 days
     :param step: length of the intervals
     """
     now = gw.now()
-    begin, before = reports.span(since, until, now, days=7)
+    begin, before = reports.span(since, until, now, days=reports.SPANS[span])
     return reports.energy_series(gw.service(Store).database, chargers, begin, before, step, now)

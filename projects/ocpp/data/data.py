@@ -17,6 +17,7 @@ from gway.projects.ocpp.data.api import (
     api_summary,
     api_time_series,
     api_transaction,
+    api_transaction_curves,
     api_transactions,
 )
 from gway.projects.ocpp.data.pages import (
@@ -24,8 +25,8 @@ from gway.projects.ocpp.data.pages import (
     view_charger_summary,
     view_index,
     view_time_series,
-    view_transaction,
 )
+from gway.projects.ocpp.data.pages_transaction import view_record, view_transaction
 from gway.projects.ocpp.data.store import Store
 from gway.projects.ocpp.data.verbs import (
     backup,
@@ -58,6 +59,7 @@ __all__ = [
     "api_summary",
     "api_time_series",
     "api_transaction",
+    "api_transaction_curves",
     "api_transactions",
     "backup",
     "check",
@@ -70,6 +72,7 @@ __all__ = [
     "view_charger_details",
     "view_charger_summary",
     "view_index",
+    "view_record",
     "view_time_series",
     "view_transaction",
 ]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from gway import gw
 from gway.projects.ocpp.data import api, queries, reports
-from gway.projects.ocpp.data.api import Step
+from gway.projects.ocpp.data.api import Span, Step
+from gway.projects.ocpp.data.listing import arranged, cut
 from gway.projects.ocpp.data.queries import WORDS, State
+from gway.projects.ocpp.data.reports import Day
 from gway.projects.ocpp.data.store import Store
 from gway.projects.ocpp.data.timeseries import STEPS_S
 from gway.web.page import Page, PageMaker
@@ -32,8 +34,49 @@ DETAIL_COLUMNS = (
     "reason",
     "flags",
 )
+SUMMARY_COLUMNS = (
+    "charger_id",
+    "sessions",
+    "open_sessions",
+    "energy_kwh",
+    "last_stop_at",
+    "last_error",
+    "last_error_connector_id",
+    "last_error_info",
+    "last_error_at",
+    "last_seen_at",
+    "drift_s",
+)
+SUMMARY_WORDS = {  # the columns that the page has room for
+    "charger_id": "Charger",
+    "sessions": "Sessions",
+    "open_sessions": "Open",
+    "energy_kwh": "Energy",
+    "last_stop_at": "Last stop",
+    "last_error_at": "Last error",
+    "last_seen_at": "Last seen",
+}
+DETAIL_WORDS = {
+    "transaction_id": "Id",
+    "charger_id": "Charger",
+    "connector_id": "Connector",
+    "id_tag": "Tag",
+    "started_at": "Start",
+    "stopped_at": "Stop",
+    "duration_s": "Duration",
+    "energy_wh": "Energy",
+    "energy_source": "Source",
+    "state": "State",
+    "reason": "Reason",
+}
+NUMBERS = frozenset(
+    {"sessions", "open_sessions", "energy_kwh", "transaction_id", "connector_id"}
+    | {"duration_s", "energy_wh"}
+)
+CLOCKS_APART_S = 5.0  # from here on a list shows the charger's clock beside ours
+LEAST_SPAN = timedelta(minutes=30)
+EARLIEST = datetime(reports.FIRST_YEAR, 2, 1, tzinfo=UTC)
 SHOWN = 12  # chargers in one chart when nobody chose; more could not be told apart
-SAMPLE_COLUMNS = ("time", "measurand", "value", "unit", "phase", "location", "context", "origin")
 
 
 def view_index() -> Page:
@@ -41,10 +84,30 @@ def view_index() -> Page:
     return view_charger_summary()
 
 
-def view_charger_summary() -> Page:
-    """Show each charger's sessions, energy, last stop and last error."""
-    rows = reports.summary(gw.service(Store).database)
-    return PAGES("charger_summary", title="Charger summary", rows=rows)
+def view_charger_summary(
+    *, q: str | None = None, sort: str = "charger_id", page: int = 1, per_page: int = 100
+) -> Page:
+    """Show each charger's sessions, energy, last stop and last error.
+
+    :param q: only chargers with this in one of their columns
+    :param sort: column, with "-" before it for descending
+    :param page: from 1; the JSON and CSV twins have all chargers at once
+    :param per_page: how many on a page, at most 1000
+    """
+    known = reports.summary(gw.service(Store).database)
+    rows = arranged(known, SUMMARY_COLUMNS, q, sort)
+    return PAGES(
+        "charger_summary",
+        title="Charger summary",
+        rows=rows,
+        columns=SUMMARY_COLUMNS,
+        styles=("charts.css",),
+        heads=[(name, SUMMARY_WORDS[name], name in NUMBERS) for name in SUMMARY_WORDS],
+        known=len(known),
+        q=q or "",
+        slice=cut(rows, page, per_page),
+        sort=sort,
+    )
 
 
 def view_charger_details(
@@ -55,7 +118,8 @@ def view_charger_details(
     connector_id: int | None = None,
     id_tag: str | None = None,
     state: State | None = None,
-    sort: str = "newest",
+    q: str | None = None,
+    sort: str = "-started_at",
     page: int = 1,
     per_page: int = 50,
 ) -> Page:
@@ -67,7 +131,9 @@ def view_charger_details(
     :param connector_id: only this connector's
     :param id_tag: only those begun with this tag
     :param state: only open, stopped or inferred ones
-    :param sort: order
+    :param q: only those with this in charger, tag, reason, source or flags, or with this id
+    :param sort: column, with "-" before it for descending; or newest, oldest, most-energy,
+        least-energy
     :param page: from 1
     :param per_page: how many on a page, at most 1000
     """
@@ -78,7 +144,8 @@ def view_charger_details(
         "connector_id": connector_id,
         "id_tag": id_tag or None,
         "state": state,
-        "sort": sort,
+        "q": q or None,
+        "sort": WORDS.get(sort, sort),  # type: ignore[call-overload]
     }
     found = api.api_transactions(**wanted, page=page, per_page=per_page)
     rows = found.pop("transactions")
@@ -87,28 +154,18 @@ def view_charger_details(
         title=f"Transactions of {charger_id}" if charger_id else "Transactions",
         data={**wanted, **found},
         rows=rows,
+        styles=("charts.css",),
         columns=DETAIL_COLUMNS if charger_id else ("charger_id", *DETAIL_COLUMNS),
         known=gw.service(Store).database.read(queries.charger_ids),
         states=("open", "stopped", "inferred"),
-        sorts=tuple(WORDS),
-        day=_day,
+        apart_s=CLOCKS_APART_S,
+        field=_field,
+        heads=[
+            (name, words, name in NUMBERS)
+            for name, words in DETAIL_WORDS.items()
+            if name != "charger_id" or not charger_id
+        ],
         page_number=found["page"],
-    )
-
-
-def view_transaction(transaction_id: int) -> Page:
-    """Show one transaction with its samples.
-
-    :param transaction_id: its id
-    """
-    found = api.api_transaction(transaction_id)
-    rows = found.pop("samples")
-    return PAGES(
-        "transaction",
-        title=f"Transaction {transaction_id}",
-        data=found,
-        rows=rows,
-        columns=SAMPLE_COLUMNS,
     )
 
 
@@ -117,19 +174,56 @@ def view_time_series(
     *,
     since: date | datetime | None = None,
     until: date | datetime | None = None,
+    span: Span = "week",
     step: Step = "auto",
+    sort: str = "begin",
+    page: int = 1,
+    per_page: int = 50,
 ) -> Page:
     """Show the energy of chargers over time, as a chart and as a table.
 
     :param chargers: which ones; none means the twelve that were heard of last
-    :param since: begin; a day is UTC; default a week before the end
+    :param since: begin; a day is UTC; default a `span` before the end
     :param until: end; a day is included; default now
+    :param span: how much, when `since` is left out: 1, 7, 30 or 365 days
     :param step: length of the intervals
+    :param sort: column of the table, with "-" before it for descending
+    :param page: of the table, from 1
+    :param per_page: how many intervals on a page of the table, at most 1000
     """
     database = gw.service(Store).database
     chosen = [one for one in chargers or () if one]
     shown = chosen or database.read(lambda one: queries.charger_ids(one, latest=SHOWN))
-    found = api.api_time_series(shown, since=since, until=until, step=step)
+    found = api.api_time_series(shown, since=since, until=until, span=span, step=step)
+    columns, rows = _intervals(found)
+    rows = arranged(rows, columns, None, sort)
+    return PAGES(
+        "time_series",
+        title="Energy over time",
+        data={key: found[key] for key in ("unit", "step_s", "begin", "end")},
+        rows=rows,
+        columns=columns,
+        scripts=("vendor/uPlot.iife.min.js", "charts.js"),
+        styles=("vendor/uPlot.min.css", "charts.css"),
+        totals={one["charger_id"]: one["total_kwh"] for one in found["series"]},
+        known=database.read(queries.charger_ids),
+        chosen=chosen,
+        shown=shown,
+        since=since,
+        until=until,
+        span=None if since else span,
+        spans=tuple(reports.SPANS),
+        step=step,
+        steps=("auto", *STEPS_S),
+        moves=_moves(found["begin"], found["end"], gw.now()),
+        field=_field,
+        slice=cut(rows, page, per_page),
+        sort=sort,
+    )
+
+
+def _intervals(found: dict[str, Any]) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
+    """Give the columns and the rows of the table: an interval each, a charger each."""
     names = {one["charger_id"]: f"{one['charger_id']} kWh" for one in found["series"]}
     rows = [
         {
@@ -138,25 +232,29 @@ def view_time_series(
         }
         for index, begin in enumerate(found["times"])
     ]
-    return PAGES(
-        "time_series",
-        title="Energy over time",
-        data={key: found[key] for key in ("unit", "step_s", "begin", "end")},
-        rows=rows,
-        columns=("begin", *names.values()),
-        scripts=("vendor/uPlot.iife.min.js", "time-series.js"),
-        styles=("vendor/uPlot.min.css", "time-series.css"),
-        totals={one["charger_id"]: one["total_kwh"] for one in found["series"]},
-        known=database.read(queries.charger_ids),
-        chosen=chosen,
-        since=since,
-        until=until,
-        step=step,
-        steps=("auto", *STEPS_S),
-        day=_day,
-    )
+    return ("begin", *names.values()), rows
 
 
-def _day(value: date | None) -> str:
-    """Write a day as a date field wants it."""
-    return "" if value is None else f"{value:%Y-%m-%d}"
+def _moves(begin: datetime, end: datetime, now: datetime) -> dict[str, tuple[datetime, datetime]]:
+    """Give the spans beside the one that is shown, for those who do not drag."""
+    length = end - begin
+    moves = {
+        "Earlier": (begin - length, begin),
+        "Later": (end, end + length),
+        "Closer": (begin + length / 4, end - length / 4),
+        "Wider": (begin - length / 2, end + length / 2),
+    }
+    if end >= now:
+        del moves["Later"]
+    if length <= LEAST_SPAN:
+        del moves["Closer"]
+    return {name: span for name, span in moves.items() if span[0] >= EARLIEST}
+
+
+def _field(moment: Day | None) -> str:
+    """Write a time as a datetime-local field wants it: UTC, which the page makes local."""
+    if moment is None:
+        return ""
+    given = reports.moment(moment)
+    assert given is not None
+    return f"{given.astimezone(UTC):%Y-%m-%dT%H:%M}"

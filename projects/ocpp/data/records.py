@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from gway.errors import GwayError
+from gway.errors import GwayError, UnknownName
 from gway.projects.ocpp.data.codec import iso, micros
 from gway.projects.ocpp.data.samples import Taken, in_kilo, unique
 from gway.projects.sql.database import Database, rows
@@ -104,6 +104,26 @@ class Records:
                 )
             ]
         return sum(self._database.read(partial(self._write, each)) for each in transaction_ids)
+
+    def content(self, transaction_id: int) -> tuple[str, bytes]:
+        """Give the name and the content of a record; one that is missing is made.
+
+        Errors: UnknownName when there is no such transaction, or it is not completed.
+        """
+        return self._database.read(partial(self._content, transaction_id))
+
+    def _content(self, transaction_id: int, connection: sqlite3.Connection) -> tuple[str, bytes]:
+        found = connection.execute(PLACE, (transaction_id,)).fetchone()
+        if found is None:
+            raise UnknownName(
+                f"there is no record of transaction {transaction_id}",
+                hint="one is written when a transaction is completed",
+            )
+        charger_id, connector_id = found
+        path = self.path(charger_id, connector_id, transaction_id)
+        if not path.exists():
+            self._write(transaction_id, connection)
+        return path.name, path.read_bytes()
 
     def make_missing(self, transaction_ids: Iterable[int]) -> None:
         """Write those of some records that are not there.

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from gway.errors import UnknownName, UsageError
-from gway.projects.ocpp.data import hours, queries, timeseries
+from gway.projects.ocpp.data import events, hours, queries, timeseries
 from gway.projects.ocpp.data.codec import TIMES, TRANSACTION_FIELDS, micros, when
 from gway.projects.ocpp.data.queries import Filter
 from gway.projects.sql.database import Database, Row
 
 Day = date | datetime
+Arrange = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
+SPANS = {"day": 1, "week": 7, "month": 30, "year": 365}  # days
 PER_PAGE = 1_000  # the most that one page may hold
 FIRST_YEAR, LAST_YEAR = 1970, 9998
 
@@ -107,17 +109,26 @@ def transaction(
     """
 
     def read(connection: Any) -> dict[str, Any]:
-        found = queries.transactions(connection, "transaction_id = ?", (transaction_id,))
-        if not found:
-            raise UnknownName(f"there is no transaction {transaction_id}")
-        shown = public_transaction(found[0], now)
-        closings = queries.closings(connection, transaction_id)
-        shown["closings"] = [{"why": row["why"], "at": when(row["at"])} for row in closings]
+        shown = known_transaction(connection, transaction_id, now)
         if samples:
             shown["samples"] = public_samples(queries.readings(connection, transaction_id))
         return shown
 
     return database.read(read)
+
+
+def known_transaction(connection: Any, transaction_id: int, now: datetime) -> dict[str, Any]:
+    """Read one transaction.
+
+    Errors: UnknownName when there is none of that id.
+    """
+    found = queries.transactions(connection, "transaction_id = ?", (transaction_id,))
+    if not found:
+        raise UnknownName(f"there is no transaction {transaction_id}")
+    shown = public_transaction(found[0], now)
+    closings = queries.closings(connection, transaction_id)
+    shown["closings"] = [{"why": row["why"], "at": when(row["at"])} for row in closings]
+    return shown
 
 
 def public_samples(readings: Iterable[Row]) -> list[dict[str, Any]]:
@@ -138,6 +149,38 @@ def public_samples(readings: Iterable[Row]) -> list[dict[str, Any]]:
         }
         for taken in unique(readings)
     ]
+
+
+def transaction_story(
+    database: Database, transaction_id: int, now: datetime, arrange: Arrange
+) -> tuple[dict[str, Any], list[dict[str, Any]], list[dict[str, Any]]]:
+    """Give a transaction, its samples as they are wanted, and what happened around it.
+
+    :param arrange: filters and sorts the samples; off the hub, as there may be thousands
+    Errors: UnknownName when there is none of that id.
+    """
+
+    def read(connection: Any) -> tuple[dict[str, Any], list[Any], list[Any]]:
+        shown = known_transaction(connection, transaction_id, now)
+        samples = public_samples(queries.readings(connection, transaction_id))
+        return shown, arrange(samples), events.events(connection, shown, now)
+
+    return database.read(read)
+
+
+def transaction_curves(database: Database, transaction_id: int, now: datetime) -> dict[str, Any]:
+    """Give the power and the energy of a transaction over time.
+
+    Errors: UnknownName when there is none of that id.
+    """
+    from gway.projects.ocpp.data.curves import curves
+    from gway.projects.ocpp.data.samples import unique
+
+    def read(connection: Any) -> dict[str, Any]:
+        shown = known_transaction(connection, transaction_id, now)
+        return curves(shown, unique(queries.readings(connection, transaction_id)))
+
+    return database.read(read)
 
 
 def summary(database: Database) -> list[dict[str, Any]]:
@@ -189,7 +232,9 @@ def energy_series(
     :param chargers: which ones; None or none means all
     :param step: length of an interval, a key of `timeseries.STEPS_S` or "auto"
     """
-    over = timeseries.window(since, before, step)
+    several = len(set(chargers or ())) > 1
+    few = timeseries.FEW_EACH if several else timeseries.FEW
+    over = timeseries.window(since, before, step, few)
 
     at = micros(now) or 0
 

@@ -24,6 +24,7 @@ STEPS_S = {
 }
 WEEK_BEGINS_S = 4 * 86_400  # the first Monday since 1970
 FEW = 200  # "auto" takes the finest step that needs no more intervals
+FEW_EACH = 60  # of several chargers, whose lines cross
 MANY = 5_000
 
 # Queued messages came late, so the server's clock says nothing of when it happened;
@@ -75,14 +76,15 @@ class Point(NamedTuple):
     energy_wh: float
 
 
-def window(since: int, before: int, step: str) -> Window:
+def window(since: int, before: int, step: str, few: int = FEW) -> Window:
     """Choose intervals that cover a span.
 
     :param step: a key of `STEPS_S`, or "auto"
+    :param few: how many "auto" may make
     Errors: UsageError when that would be very many.
     """
     if step == "auto":
-        fitting = (name for name, s in STEPS_S.items() if (before - since) / (s * MICROS) <= FEW)
+        fitting = (name for name, s in STEPS_S.items() if (before - since) / (s * MICROS) <= few)
         step = next(fitting, "week")
     length = STEPS_S[step] * MICROS
     shift = WEEK_BEGINS_S * MICROS if step == "week" else 0

@@ -30,6 +30,10 @@ def meter_value(time: datetime | str, *values: dict[str, str]) -> dict[str, Any]
     }
 
 
+def power_sample(watts: float) -> dict[str, str]:
+    return {"value": str(watts), "measurand": "Power.Active.Import", "unit": "W"}
+
+
 class Site:
     """Tells facts to a gateway's store and settles their receipts."""
 

@@ -1,0 +1,79 @@
+"""The page of one transaction: what it is, how it went, every sample, its record."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gway import gw
+from gway.projects.ocpp.data import reports
+from gway.projects.ocpp.data.events import FLAGS
+from gway.projects.ocpp.data.listing import arranged, cut
+from gway.projects.ocpp.data.store import Store
+from gway.web.page import Page, PageMaker
+
+if TYPE_CHECKING:
+    from gway.web.reply import Reply
+
+PAGES = PageMaker(__file__)
+
+SAMPLE_COLUMNS = (
+    "time",
+    "at",
+    "measurand",
+    "value",
+    "unit",
+    "phase",
+    "location",
+    "context",
+    "origin",
+)
+
+
+def view_record(transaction_id: int) -> Reply:
+    """Give the `.dat` record of a completed transaction as a file.
+
+    :param transaction_id: its id; an unknown one, or one that is not completed, is a 404
+    """
+    from gway.web.reply import Reply
+
+    name, content = gw.service(Store).records.content(transaction_id)
+    headers = [("Content-Disposition", f'attachment; filename="{name}"')]
+    return Reply(content, content_type="application/json", headers=headers)
+
+
+def view_transaction(
+    transaction_id: int,
+    *,
+    q: str | None = None,
+    sort: str = "time",
+    page: int = 1,
+    per_page: int = 50,
+) -> Page:
+    """Show one transaction: power and energy over time, what happened, every sample.
+
+    :param transaction_id: its id; an unknown one is a 404
+    :param q: only samples with this in one of their columns
+    :param sort: column of the samples, with "-" before it for descending
+    :param page: of the samples, from 1
+    :param per_page: how many samples on a page, at most 1000
+    """
+    store = gw.service(Store)
+    found, rows, events = reports.transaction_story(
+        store.database,
+        transaction_id,
+        gw.now(),
+        lambda samples: arranged(samples, SAMPLE_COLUMNS, q, sort),
+    )
+    return PAGES(
+        "transaction",
+        title=f"Transaction {transaction_id}",
+        data={**found, "events": events},
+        rows=rows,
+        columns=SAMPLE_COLUMNS,
+        scripts=("vendor/uPlot.iife.min.js", "charts.js"),
+        styles=("vendor/uPlot.min.css", "charts.css"),
+        flag_words=FLAGS,
+        q=q or "",
+        slice=cut(rows, page, per_page),
+        sort=sort,
+    )

@@ -1,0 +1,184 @@
+/* Charts of the stored data, drawn by uPlot in the theme's colours.
+ *
+ * figure[data-series="address of the JSON"]  energy per interval; a drag asks the server for that span
+ * figure[data-curves="address of the JSON"]  power and energy of one transaction; a drag zooms in
+ *
+ * Null is no figure: nothing is drawn there. Times are the reader's own. Without this script, or
+ * without the data, the table below a figure holds the same.
+ */
+"use strict";
+(() => {
+  const HEIGHT = 320;
+  const COLOURS = 6;
+  const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3]]; // told apart without colours, too
+  const DAY_S = 86400;
+  const LEAST_DRAG_PX = 8;
+
+  const colour = (figure, name) => getComputedStyle(figure).getPropertyValue(name).trim();
+  const two = (number) => String(number).padStart(2, "0");
+  const at = (seconds) => new Date(seconds * 1000);
+  const day = (date) => `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+  const clock = (date, seconds) =>
+    `${two(date.getHours())}:${two(date.getMinutes())}${seconds ? `:${two(date.getSeconds())}` : ""}`;
+  const moment = (seconds, exact) => `${day(at(seconds))} ${clock(at(seconds), exact)}`;
+
+  // The date stands where it changes; 2026-11-24, whatever the browser's language.
+  function ticks(plot, splits, axis, space, step) {
+    let before = "";
+    return splits.map((seconds) => {
+      const date = at(seconds);
+      const today = day(date);
+      const changed = today !== before;
+      before = today;
+      if (step >= 28 * DAY_S) return today.slice(0, 7);
+      if (step >= DAY_S) return today;
+      return changed ? `${clock(date, step < 60)}\n${today}` : clock(date, step < 60);
+    });
+  }
+
+  function axes(figure, ...sides) {
+    const text = colour(figure, "--muted");
+    const grid = { stroke: colour(figure, "--edge"), width: 1 };
+    const axis = { stroke: text, grid, ticks: grid };
+    return [
+      { ...axis, values: ticks, size: 48, space: 78 },
+      ...sides.map((side, index) => ({ ...axis, labelSize: 18, size: 52, ...side, grid: index ? { show: false } : grid })),
+    ];
+  }
+
+  const fromZero = (plot, low, high) => [Math.min(0, low ?? 0), Math.max(high ?? 0, 0.1) * 1.05];
+
+  function frame(figure, width) {
+    return { width, height: HEIGHT, legend: { live: true }, cursor: { points: { size: 6 } } };
+  }
+
+  // --- energy per interval -----------------------------------------------------
+
+  function seriesOptions(figure, width, data) {
+    const whole = `${moment(data.times[0])} to ${moment(data.times.at(-1) + data.step_s)}`;
+    return {
+      ...frame(figure, width),
+      padding: [null, 40, null, null],
+      cursor: { drag: { x: true, y: false, setScale: false } },
+      hooks: { setSelect: [(plot) => zoom(plot, data)] },
+      scales: { x: { time: true }, y: { range: fromZero } },
+      axes: axes(figure, { label: "kWh" }),
+      series: [
+        { label: "Interval", value: (plot, value) => (value == null ? whole : `${moment(value)} to ${moment(value + data.step_s)}`) },
+        ...data.series.map((one, index) => {
+          const stroke = colour(figure, `--series-${(index % COLOURS) + 1}`);
+          return {
+            label: one.charger_id,
+            stroke,
+            fill: data.series.length === 1 ? `color-mix(in srgb, ${stroke} 20%, transparent)` : undefined,
+            width: 2,
+            dash: DASHES[index % DASHES.length],
+            paths: uPlot.paths.stepped({ align: 1 }),
+            points: { show: false },
+            value: (plot, value, series, at) =>
+              at == null ? `${one.total_kwh.toFixed(2)} kWh in all` : value == null ? "not known" : `${value.toFixed(3)} kWh`,
+          };
+        }),
+      ],
+    };
+  }
+
+  function seriesColumns(data) {
+    // A step lasts until the next point: the last interval needs an end.
+    const times = [...data.times, data.times.at(-1) + data.step_s];
+    return [times, ...data.series.map((one) => [...one.energy_kwh, one.energy_kwh.at(-1)])];
+  }
+
+  // The server makes the steps: a shorter span comes back with finer ones.
+  function zoom(plot, data) {
+    if (plot.select.width < LEAST_DRAG_PX) return;
+    const least = 600;
+    const begin = plot.posToVal(plot.select.left, "x");
+    const end = Math.max(plot.posToVal(plot.select.left + plot.select.width, "x"), begin + least);
+    const there = new URL(location.href);
+    const iso = (seconds) => at(Math.round(seconds)).toISOString().replace(".000Z", "Z");
+    there.searchParams.set("since", iso(begin));
+    there.searchParams.set("until", iso(end));
+    for (const name of ["step", "span", "page"]) there.searchParams.delete(name);
+    location.assign(there);
+  }
+
+  // --- one transaction ------------------------------------------------------------
+
+  function highest(values, unit, otherwise) {
+    const known = values.filter((value) => value != null);
+    return known.length ? `${(Math.max(...known) / 1000).toFixed(2)} ${unit} at most` : otherwise;
+  }
+
+  function curveOptions(figure, width, data) {
+    const marks = (data.shown ?? 0) < 300;
+    const line = (index, label, scale, digits, whole) => ({
+      label,
+      scale,
+      stroke: colour(figure, `--series-${index}`),
+      dash: DASHES[index - 1],
+      width: 2,
+      points: { show: marks, size: 5 },
+      value: (plot, value, series, at) =>
+        at == null ? whole : value == null ? "not measured" : `${value.toFixed(digits)} ${scale}`,
+    });
+    return {
+      ...frame(figure, width),
+      cursor: { drag: { x: true, y: false } },
+      scales: { x: { time: true }, kW: { range: fromZero }, kWh: { range: fromZero } },
+      axes: axes(figure, { scale: "kW", label: "kW" }, { scale: "kWh", label: "kWh", side: 1 }),
+      series: [
+        { label: "Time", value: (plot, value) => (value == null ? `${data.points} points` : moment(value, true)) },
+        line(1, "Power", "kW", 2, highest(data.power_w, "kW", "none measured")),
+        line(2, "Energy", "kWh", 3, highest(data.energy_wh, "kWh", "none measured")),
+      ],
+    };
+  }
+
+  function curveColumns(data) {
+    const kilo = (values) => values.map((value) => (value == null ? null : value / 1000));
+    return [data.times, kilo(data.power_w), kilo(data.energy_wh)];
+  }
+
+  // --- both --------------------------------------------------------------------------
+
+  async function draw(figure, address, options, columns, drawn) {
+    const place = figure.querySelector(".chart-plot");
+    const answer = await fetch(address, { headers: { Accept: "application/json" } });
+    if (!answer.ok) throw new Error(`the data could not be read (${answer.status})`);
+    const data = await answer.json();
+    const empty = figure.querySelector(".empty");
+    if (empty && data.times.length < 2) {
+      empty.hidden = false;
+      place.hidden = true;
+      figure.dataset.drawn = "0";
+      return;
+    }
+    let plot = null;
+    const show = () => {
+      plot?.destroy();
+      plot = new uPlot(options(figure, place.clientWidth, data), columns(data), place);
+    };
+    show();
+    // The theme may follow the system, or be chosen on the page.
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show);
+    new MutationObserver(show).observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme", "class"] });
+    new ResizeObserver(() => plot.setSize({ width: place.clientWidth, height: HEIGHT })).observe(place);
+    figure.dataset.drawn = String(drawn(data));
+  }
+
+  function failed(figure, error) {
+    figure.querySelector(".chart-plot").textContent = `No chart: ${error.message}. See the table.`;
+    const table = document.getElementById("time-series-table");
+    if (table) table.open = true;
+  }
+
+  for (const figure of document.querySelectorAll("figure[data-series]")) {
+    draw(figure, figure.dataset.series, seriesOptions, seriesColumns, (data) => data.series.length)
+      .catch((error) => failed(figure, error));
+  }
+  for (const figure of document.querySelectorAll("figure[data-curves]")) {
+    draw(figure, figure.dataset.curves, curveOptions, curveColumns, (data) => data.points)
+      .catch((error) => failed(figure, error));
+  }
+})();
