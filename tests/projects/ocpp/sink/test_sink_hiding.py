@@ -1,0 +1,103 @@
+"""Secrets do not reach the log, and what is no secret stays as it was."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+import websockets
+
+from gway.projects.ocpp.sink.hiding import hide
+
+KEY = {"key": "X", "readonly": False, "value": "1"}
+SECRETS: list[Any] = [
+    [2, "a", "ChangeConfiguration", {"key": "AuthorizationKey", "value": "geheim"}],
+    [2, "a", "ChangeConfiguration", {"value": "geheim", "key": "authorizationkey"}],
+    [2, "a", "ChangeConfiguration", {"key": "WifiPassword", "value": "geheim"}],
+    [3, "a", {"configurationKey": [KEY, {**KEY, "key": "AuthorizationKey", "value": "geheim"}]}],
+    [2, "a", "GetDiagnostics", {"location": "ftp://user:geheim@host/x"}],
+    [2, "a", "DataTransfer", {"vendorId": "V", "data": '{"password": "geheim", "a": 1}'}],
+    [2, "a", "DataTransfer", {"vendorId": "V", "data": "password=geheim"}],
+    [2, "a", "DataTransfer", {"vendorId": "V", "data": "Authorization: Basic geheimgeheim"}],
+    [2, "a", "DataTransfer", {"vendorId": "V", "data": json.dumps([{"apiKey": "geheim"}])}],
+    {"token": "geheim"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("frame", SECRETS)
+@pytest.mark.parametrize("spaced", [True, False])
+def test_a_secret_is_hidden_and_the_frame_stays_json(frame: Any, spaced: bool) -> None:
+    text = json.dumps(frame, separators=(", ", " : ") if spaced else (",", ":"))
+    hidden, found = hide(text)
+    assert found
+    assert "geheim" not in hidden
+    assert "***" in hidden
+    assert type(json.loads(hidden)) is type(frame)
+
+
+def test_a_secret_written_with_escapes_is_hidden() -> None:
+    words = '{"k\\u0065y":"Authorization\\u004bey","v\\u0061lue":"ge\\"heim"}'
+    text = f'[2,"a","ChangeConfiguration",{words}]'
+    hidden, found = hide(text)
+    assert found
+    assert "heim" not in hidden
+
+
+def test_a_secret_in_what_is_no_json_is_hidden() -> None:
+    text = '[2,"a","ChangeConfiguration",{"key":"AuthorizationKey","value":"geheim"'
+    assert "geheim" not in hide(text)[0]
+    assert hide(text)[1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[2, "a",  "Authorize", {"idTag": "ADA"}]',
+        '[2,"a","Heartbeat",{}]',
+        "\\u0041 no JSON",
+        '[2,"\\u0041","Heartbeat", {}]',
+        '[2,"a","ChangeConfiguration",{"key":"HeartbeatInterval","value":"60"}]',
+        '[3,"a",{"configurationKey":[{"key":"AuthorizeRemoteTxRequests","value":"true"}]}]',
+        '[2,"a","ChangeConfiguration",{"key":"AuthorizationKey","value":""}]',
+        '[2,"a","GetDiagnostics",{"location":"ftp://host/x"}]',
+        '[2,"a","RemoteStartTransaction",{"idToken":"ADA"}]',
+    ],
+)
+def test_a_frame_without_a_secret_stays_as_it_was(text: str) -> None:
+    assert hide(text) == (text, False)
+
+
+def test_tags_are_hidden_when_that_is_asked_for() -> None:
+    text = '[2,"a","Authorize",{"idTag":"ADA"}]'
+    assert hide(text, tags=True) == ('[2,"a","Authorize",{"idTag":"***"}]', True)
+    answer = '[3,"a",{"idTagInfo":{"status":"Accepted","parentIdTag":"ADA"}}]'
+    assert "ADA" not in hide(answer, tags=True)[0]
+    assert "Accepted" in hide(answer, tags=True)[0]
+    assert "ADA" not in hide('broken {"idTag": "ADA"', tags=True)[0]
+
+
+def test_the_log_and_the_page_hold_no_secret_and_no_tag(serve, eventually) -> None:
+    sink = serve("sink", "ocpp.sink", "--redact-tags")
+    long_tag = "ADA" * 10
+    frames = [
+        json.dumps([2, "a", "Authorize", {"idTag": "ADALOVELACE"}]),
+        json.dumps([2, "b", "Authorize", {"idTag": long_tag}]),
+        json.dumps([2, "c", "DataTransfer", {"vendorId": "V", "data": '{"password":"geheim"}'}]),
+    ]
+
+    async def talk() -> None:
+        url = f"{sink.ws_url}/CP1"
+        async with websockets.connect(url, subprotocols=["ocpp1.6"]) as socket:  # type: ignore[list-item]
+            for frame in frames:
+                await socket.send(frame)
+                await socket.recv()
+
+    asyncio.run(talk())
+    eventually(lambda: sink.entries(type="close"))
+    assert [row["redacted"] for row in sink.entries(type="call")] == [True] * 3
+    assert sink.entries(type="call")[0]["size"] == len(frames[0])
+    seen = sink.log.read_text() + sink.get("/ocpp/sink/messages") + sink.output()
+    for secret in ("ADALOVELACE", long_tag, "geheim"):
+        assert secret not in seen
