@@ -480,7 +480,7 @@
 
   function words(moment, style) {
     const time = moment.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
-    const date = moment.toLocaleDateString([], { year: "numeric", month: "short", day: "numeric" });
+    const date = moment.toLocaleDateString("sv"); // 2026-11-24: read alike everywhere
     if (style === "ago") return ago((Date.now() - moment.getTime()) / 1000);
     if (style === "time") return time;
     if (style === "date") return date;
