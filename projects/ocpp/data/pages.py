@@ -73,6 +73,15 @@ NUMBERS = frozenset(
     {"sessions", "open_sessions", "energy_kwh", "transaction_id", "connector_id"}
     | {"duration_s", "energy_wh"}
 )
+STEP_WORDS = {
+    60: "a minute",
+    300: "5 minutes",
+    900: "15 minutes",
+    3_600: "an hour",
+    21_600: "6 hours",
+    86_400: "a day (UTC)",
+    604_800: "a week (from Monday, UTC)",
+}
 CLOCKS_APART_S = 5.0  # from here on a list shows the charger's clock beside ours
 LEAST_SPAN = timedelta(minutes=30)
 EARLIEST = datetime(reports.FIRST_YEAR, 2, 1, tzinfo=UTC)
@@ -215,6 +224,7 @@ def view_time_series(
         spans=tuple(reports.SPANS),
         step=step,
         steps=("auto", *STEPS_S),
+        step_words=STEP_WORDS[found["step_s"]],
         moves=_moves(found["begin"], found["end"], gw.now()),
         field=_field,
         slice=cut(rows, page, per_page),
@@ -251,10 +261,12 @@ def _moves(begin: datetime, end: datetime, now: datetime) -> dict[str, tuple[dat
     return {name: span for name, span in moves.items() if span[0] >= EARLIEST}
 
 
-def _field(moment: Day | None) -> str:
-    """Write a time as a datetime-local field wants it: UTC, which the page makes local."""
-    if moment is None:
+def _field(day: Day | None, *, end: bool = False) -> str:
+    """Write a time as a datetime-local field wants it: UTC, which the page makes local.
+
+    :param end: a day is the end of a span, and belongs to it
+    """
+    given = reports.moment(day, end=end)
+    if given is None:
         return ""
-    given = reports.moment(moment)
-    assert given is not None
     return f"{given.astimezone(UTC):%Y-%m-%dT%H:%M}"

@@ -11,6 +11,7 @@
   const HEIGHT = 320;
   const COLOURS = 6;
   const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3]]; // told apart without colours, too
+  const BORDERS = ["solid", "dashed", "dotted", "double"];
   const DAY_S = 86400;
   const LEAST_DRAG_PX = 8;
 
@@ -48,8 +49,10 @@
 
   const fromZero = (plot, low, high) => [Math.min(0, low ?? 0), Math.max(high ?? 0, 0.1) * 1.05];
 
-  function frame(figure, width) {
-    return { width, height: HEIGHT, legend: { live: true }, cursor: { points: { size: 6 } } };
+  function frame(width) {
+    // The mark in the legend has the colour and, as far as a border can, the dashes of its line.
+    const dash = (plot, index) => BORDERS[DASHES.findIndex((one) => one === plot.series[index].dash)] ?? "solid";
+    return { width, height: HEIGHT, legend: { live: true, markers: { dash, width: 3 } } };
   }
 
   // --- energy per interval -----------------------------------------------------
@@ -57,7 +60,7 @@
   function seriesOptions(figure, width, data) {
     const whole = `${moment(data.times[0])} to ${moment(data.times.at(-1) + data.step_s)}`;
     return {
-      ...frame(figure, width),
+      ...frame(width),
       padding: [null, 40, null, null],
       cursor: { drag: { x: true, y: false, setScale: false } },
       hooks: { setSelect: [(plot) => zoom(plot, data)] },
@@ -123,7 +126,7 @@
         at == null ? whole : value == null ? "not measured" : `${value.toFixed(digits)} ${scale}`,
     });
     return {
-      ...frame(figure, width),
+      ...frame(width),
       cursor: { drag: { x: true, y: false } },
       scales: { x: { time: true }, kW: { range: fromZero }, kWh: { range: fromZero } },
       axes: axes(figure, { scale: "kW", label: "kW" }, { scale: "kWh", label: "kWh", side: 1 }),

@@ -154,10 +154,10 @@ def test_a_drag_asks_the_server_for_finer_steps_and_reset_leads_back(url: str, t
     tab.wait_for_selector("figure[data-drawn='2']")
     assert spans(tab)["since"].startswith(f"{DAY}T1")
     assert "step" not in spans(tab)
-    assert "intervals of 5 min" in tab.text_content("figcaption")
+    assert "intervals of 5 minutes" in tab.text_content("figcaption")
     tab.go_back()
     tab.wait_for_selector("figure[data-drawn='2']")
-    assert "intervals of 1 h" in tab.text_content("figcaption")
+    assert "intervals of an hour" in tab.text_content("figcaption")
     tab.click("#time-series-reset")
     tab.wait_for_selector("text=No charger shown here delivered energy")
 
