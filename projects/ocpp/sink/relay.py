@@ -102,7 +102,7 @@ class Relay(Session):
         self._lock = RLock()  # a large frame is judged in a thread: one at a time
         self._over = False
         self._lost = 0  # frames of the charger that nobody took
-        self._greenlets: list[Any] = [gevent.spawn(self._send_up), gevent.spawn(self._read_down)]
+        self.greenlets: list[Any] = [gevent.spawn(self._send_up), gevent.spawn(self._read_down)]
 
     # --- towards the central system ----------------------------------------------------
 
@@ -112,16 +112,24 @@ class Relay(Session):
         self._filled.set()
 
     def _send_up(self) -> None:
-        while True:
-            self._filled.wait()
-            self._filled.clear()
-            while self._queue:
-                data, at = self._queue.popleft()
-                if data is None:
-                    self.left("charger")
-                    self._hang_up()
-                    return
-                self._pass_on(data, at)
+        try:
+            while self._send_waiting():
+                self._filled.wait()
+                self._filled.clear()
+        except Exception:
+            log.exception("%s: passing on failed", self.tap.charger)
+            self._link.drop()
+
+    def _send_waiting(self) -> bool:
+        """Send what waits; False when the charger has gone."""
+        while self._queue:
+            data, at = self._queue.popleft()
+            if data is None:
+                self.left("charger")
+                self._hang_up()
+                return False
+            self._pass_on(data, at)
+        return True
 
     def _pass_on(self, data: bytes, at: datetime) -> None:
         with self._lock:
@@ -161,6 +169,9 @@ class Relay(Session):
             code, reason = error.code, error.reason
             if code == ABNORMAL:
                 code, reason = BAD_GATEWAY, f"central system lost: {error}"
+        except Exception:
+            log.exception("%s: reading for it failed", self.tap.charger)
+            reason = "the message logger failed"
         finally:
             self._link.release()
             self._end_charger(code, reason)
@@ -199,9 +210,3 @@ class Relay(Session):
         self.tap.event("close", note, (), "central")
         if self.connection.open:
             self.connection.close(code, reason)
-
-    def wait(self, timeout_s: float) -> None:
-        """Wait for both greenlets, when the server stops."""
-        import gevent
-
-        gevent.joinall(self._greenlets, timeout=timeout_s)

@@ -235,9 +235,11 @@ class Sink:
 
     def close(self) -> None:
         """Wait a moment for what is passed on, and write the rest of the log."""
-        for session in list(self.sessions):
-            if isinstance(session, Relay):
-                session.wait(STOP_S)
+        relays = [session for session in self.sessions if isinstance(session, Relay)]
+        if relays:
+            import gevent
+
+            gevent.joinall([each for relay in relays for each in relay.greenlets], STOP_S)
         if self._recorder is not None:
             self._recorder.close()
 

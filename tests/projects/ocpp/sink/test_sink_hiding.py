@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import Any
 
 import pytest
@@ -67,6 +68,25 @@ def test_a_secret_in_what_is_no_json_is_hidden() -> None:
 )
 def test_a_frame_without_a_secret_stays_as_it_was(text: str) -> None:
     assert hide(text) == (text, False)
+
+
+@pytest.mark.parametrize("depth", [100, 500, 900, 5_000])
+def test_deep_nesting_hides_no_secret(depth: int) -> None:
+    text = "[" * depth + '{"password": "geheim"}' + "]" * depth
+    hidden, found = hide(text)
+    assert found
+    assert "geheim" not in hidden
+
+
+@pytest.mark.flag("timing")
+@pytest.mark.parametrize("piece", ['"AuthorizationKey"', '"value":"x" ', "token:", "w-", "a://"])
+def test_a_hostile_frame_of_a_megabyte_is_looked_through_quickly(piece: str) -> None:
+    filler = piece * (1_000_000 // len(piece))
+    text = json.dumps([2, "a", "DataTransfer", {"vendorId": filler, "data": "password=geheim"}])
+    began = time.perf_counter()
+    hidden, _ = hide(text)
+    assert time.perf_counter() - began < 2
+    assert "geheim" not in hidden
 
 
 def test_tags_are_hidden_when_that_is_asked_for() -> None:
