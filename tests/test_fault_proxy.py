@@ -57,7 +57,7 @@ def test_a_cut_ends_connections_and_a_partition_lets_none_in_until_it_heals(prox
     with pytest.raises(ConnectionClosed):
         client.recv(5)
     with pytest.raises((InvalidMessage, ConnectionClosed, OSError)):
-        connect(f"ws://127.0.0.1:{proxy.port}/")
+        connect(f"ws://127.0.0.1:{proxy.port}/").__enter__()
     proxy.heal()
     with connect(f"ws://127.0.0.1:{proxy.port}/") as again:
         assert said_back(again, "after")

@@ -8,13 +8,14 @@ waits in a row.
 from __future__ import annotations
 
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 from gway.projects.ocpp.proxy.outlet import Outlet
-from gway.projects.ocpp.proxy.ports import Change, Done, Store
+from gway.projects.ocpp.proxy.ports import Change, Done
+from gway.projects.ocpp.proxy.store import Store
 from gway.projects.ocpp.proxy.wire import Wire
 
 log = logging.getLogger("ocpp.proxy")
@@ -26,7 +27,17 @@ class Line:
     :param hub: on which all of it runs
     """
 
-    __slots__ = ("_busy", "_calls", "_hub", "_timer", "charger_id", "number", "outlet", "wire")
+    __slots__ = (
+        "_before",
+        "_busy",
+        "_calls",
+        "_hub",
+        "_timer",
+        "charger_id",
+        "number",
+        "outlet",
+        "wire",
+    )
 
     outlet: Outlet
 
@@ -34,10 +45,22 @@ class Line:
         self.charger_id = charger_id
         self.wire: Wire | None = None
         self.number = 0
+        self._before: Counter[str] = Counter()
         self._calls: deque[Callable[[], None]] = deque()
         self._busy = False
         self._hub = hub
         self._timer: Any = None
+
+    @property
+    def counts(self) -> Counter[str]:
+        """What this outlet and those before it counted."""
+        return self._before + self.outlet.counts
+
+    def furnish(self, outlet: Outlet) -> None:
+        """Put an outlet into the place of the one before."""
+        if hasattr(self, "outlet"):
+            self._before.update(self.outlet.counts)
+        self.outlet = outlet
 
     def tell(self, call: Callable[..., None], *arguments: Any) -> None:
         """Call something of the outlet, after what was told before; callable from the loop."""
@@ -89,10 +112,17 @@ class InTurn:
     def __init__(self, store: Store, line: Line) -> None:
         self._store = store
         self._line = line
+        self.window = store.window
+        self.latest = store.latest
+        self.registration = store.registration
+        self.remote_tx = store.remote_tx
+        self.local_tx = store.local_tx
+        self.start_is_dead = store.start_is_dead
+        self.stops_wanted = store.stops_wanted
+        self.local_reservation = store.local_reservation
+        self.remote_reservation = store.remote_reservation
+        self.next_reservation = store.next_reservation
 
     def commit(self, charger_id: str, changes: Sequence[Change], done: Done) -> None:
         """Store all of `changes` or none."""
         self._store.commit(charger_id, changes, partial(self._line.tell, done))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)

@@ -55,6 +55,11 @@ class Orders:
         charger = self._central.chargers.get(charger_id)
         return charger is not None and charger.connected
 
+    def connected(self) -> list[str]:
+        """List the chargers that are connected and let in."""
+        known = tuple(self._central.chargers)
+        return [one for one in known if self.is_connected(one) and self.is_accepted(one)]
+
     def is_accepted(self, charger_id: str) -> bool:
         """Tell whether a charger was let in, and does not wait for approval."""
         charger = self._central.chargers.get(charger_id)

@@ -1,0 +1,293 @@
+"""The verbs of the proxy: set it up, see how it stands, act on what waits."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gway import access, gw, live
+from gway.errors import GwayError
+from gway.projects.ocpp.proxy import options, ports
+from gway.projects.ocpp.proxy.options import Boot, Reject
+from gway.projects.ocpp.proxy.remote import URL
+
+if TYPE_CHECKING:
+    from gway.projects.ocpp.proxy.service import Proxy
+
+Row = dict[str, Any]
+
+DAYS = 30
+
+
+def proxy() -> Proxy:
+    """Give the proxy of this process."""
+    from gway.projects.ocpp.proxy.service import Proxy
+
+    return gw.service(Proxy)
+
+
+# --- set up -------------------------------------------------------------------
+
+
+def setup_app(
+    *,
+    remote: str | None = None,
+    keys: Path | None = None,
+    ca: Path | None = None,
+    mode: ports.Mode | None = None,
+    boot: Boot = "when-changed",
+    read_only: bool = False,
+    on_remote_reject: Reject = "stop",
+    also: list[str] | None = None,
+    keep_queue: bool = False,
+    web: str | None = None,
+    else_remote: str | None = None,
+) -> None:
+    """Prepare the proxy; without an address of a remote it does nothing.
+
+    :param remote: address of the remote central system up to the charger's id;
+        GWAY_OCPP_REMOTE if not given
+    :param keys: passwords of the chargers at the remote, a .cdv file with ID:key=WORD
+    :param ca: certificates to trust for the remote, PEM; the system's if not given
+    :param mode: standin serves chargers while the remote is away, transparent does not
+    :param boot: when-changed, or always: at every connection
+    :param read_only: let the remote see the chargers and not command them
+    :param on_remote_reject: stop, or continue, what charges with a tag that the remote refuses
+    :param also: further messages to queue: DataTransfer, FirmwareStatusNotification,
+        DiagnosticsStatusNotification
+    :param keep_queue: send what waits for another remote to this one
+    :param web: web address of the remote, if it is a GWAY, for `reconcile`
+    :param else_remote: the remote if neither --remote nor GWAY_OCPP_REMOTE names one
+    """
+    given = {name: value for name, value in locals().items() if name != "else_remote"}
+    given["remote"] = remote or gw.settings.get(URL) or else_remote
+    if given["remote"]:
+        _forward(**given)
+
+
+def forward(
+    *,
+    remote: str | None = None,
+    keys: Path | None = None,
+    ca: Path | None = None,
+    mode: ports.Mode | None = None,
+    boot: Boot = "when-changed",
+    read_only: bool = False,
+    on_remote_reject: Reject = "stop",
+    also: list[str] | None = None,
+    keep_queue: bool = False,
+    web: str | None = None,
+) -> str:
+    """Forward what chargers do to a remote central system; in a recipe, before the server.
+
+    :param remote: its address up to the charger's id; GWAY_OCPP_REMOTE if not given
+    :param keys: passwords of the chargers at the remote, a .cdv file with ID:key=WORD
+    :param ca: certificates to trust for the remote, PEM; the system's if not given
+    :param mode: standin serves chargers while the remote is away, transparent does not
+    :param boot: when-changed, or always: at every connection
+    :param read_only: let the remote see the chargers and not command them
+    :param on_remote_reject: stop, or continue, what charges with a tag that the remote refuses
+    :param also: further messages to queue: DataTransfer, FirmwareStatusNotification,
+        DiagnosticsStatusNotification
+    :param keep_queue: send what waits for another remote to this one
+    :param web: web address of the remote, if it is a GWAY, for `reconcile`
+    """
+    _forward(**locals())
+    return f"forwarding to {proxy().running.remote.url}"
+
+
+def _forward(
+    remote: str | None,
+    keys: Path | None,
+    ca: Path | None,
+    mode: ports.Mode | None,
+    boot: Boot,
+    read_only: bool,
+    on_remote_reject: Reject,
+    also: list[str] | None,
+    keep_queue: bool,
+    web: str | None,
+) -> None:
+    settings = gw.settings
+    proxy().forward(
+        options.the_remote(settings, remote, keys, ca),
+        options.the_options(settings, mode, boot, read_only, on_remote_reject),
+        keep_queue=keep_queue,
+        also=options.further(also or []),
+        web=web or settings.get(options.WEB) or "",
+    )
+
+
+# --- see ----------------------------------------------------------------------
+
+
+@live
+def status() -> Row:
+    """Tell how the proxy stands: link, what waits and since when, ids on both sides."""
+    return proxy().status()
+
+
+def api_status() -> Row:
+    """Tell how the proxy stands: link, what waits and since when, ids on both sides."""
+    return status()
+
+
+@live
+def dead() -> list[Row]:
+    """List the messages that the remote will not take, with its reasons."""
+    return proxy().desk.dead()
+
+
+@access(role="operator")
+def api_dead() -> list[Row]:
+    """List the messages that the remote will not take, with its reasons."""
+    return dead()
+
+
+@live
+def findings() -> list[Row]:
+    """List what somebody should look at, the latest first: such as ids given twice."""
+    return proxy().desk.findings()
+
+
+def api_findings() -> list[Row]:
+    """List what somebody should look at, the latest first: such as ids given twice."""
+    return findings()
+
+
+@live
+def reconcile(charger_id: str | None = None, *, since: date | datetime | None = None) -> Row:
+    """Compare what is stored here with what the remote has, in Wh for each transaction.
+
+    With a web address (--web, GWAY_OCPP_REMOTE_WEB) and a token (GWAY_OCPP_REMOTE_TOKEN) of a
+    remote that is a GWAY, `source` is "remote": its own figures. Else it is "answers": what
+    it answered to each message, and no figures of its own.
+
+    :param charger_id: only this charger's
+    :param since: only those begun at this time or later; the last 30 days if not given
+    """
+    from gway.projects.ocpp.data.codec import micros
+    from gway.projects.ocpp.proxy.reconcile import RemoteData, compare, sums
+
+    known = proxy()
+    begin = _moment(since)
+    here = known.desk.sides(charger_id or None, micros(begin))
+    there: list[Row] | None = None
+    why = "no web address of the remote is known"
+    if known.web:
+        ca = gw.settings.get("OCPP_REMOTE_CA")
+        try:
+            data = RemoteData(known.web, gw.settings.get(options.TOKEN), Path(ca) if ca else None)
+            # Begun an hour earlier there is early enough: clocks may be apart.
+            chargers = sorted({row["charger_id"] for row in here} | {charger_id or ""} - {""})
+            there = data.transactions(chargers, begin - timedelta(hours=1))
+        except GwayError as error:
+            why = error.message
+    rows = compare(here, there)
+    if there is not None:
+        rows = [row for row in rows if row["verdict"] != "only there" or _is_since(row, begin)]
+    source = {"source": "answers", "why": why} if there is None else {"source": "remote"}
+    return {**source, **sums(rows), "transactions": rows}
+
+
+@access(role="operator")
+def api_reconcile(charger_id: str | None = None, *, since: date | datetime | None = None) -> Row:
+    """Compare what is stored here with what the remote has, in Wh for each transaction.
+
+    :param charger_id: only this charger's
+    :param since: only those begun at this time or later; the last 30 days if not given
+    """
+    return reconcile(charger_id, since=since)
+
+
+def _moment(since: date | datetime | None) -> datetime:
+    if since is None:
+        found: datetime = gw.now() - timedelta(days=DAYS)
+        return found
+    if isinstance(since, datetime):
+        return since if since.tzinfo is not None else since.replace(tzinfo=UTC)
+    return datetime.combine(since, time(), UTC)
+
+
+def _is_since(row: Row, begin: datetime) -> bool:
+    """Tell whether a transaction of the remote alone is of the time that was asked for."""
+    try:
+        return datetime.fromisoformat(row["start_time"]) >= begin
+    except (ValueError, TypeError):
+        return True
+
+
+# --- act ----------------------------------------------------------------------
+
+
+@live
+def retry(sequence: int) -> list[Row]:
+    """Send a dead letter again, with all dead ones of its transaction.
+
+    :param sequence: its number, see `dead`
+    """
+    known = proxy()
+    changed = known.desk.retry(sequence)
+    for charger_id in {row["charger_id"] for row in changed}:
+        known.running.look(charger_id)
+    return changed
+
+
+@access(role="operator", method="POST")
+def api_retry(sequence: int) -> list[Row]:
+    """Send a dead letter again, with all dead ones of its transaction."""
+    return retry(sequence)
+
+
+@live
+def drop(sequence: int) -> list[Row]:
+    """Forget a dead letter; with a start, all dead ones of its transaction.
+
+    :param sequence: its number, see `dead`
+    """
+    return proxy().desk.drop(sequence)
+
+
+@access(role="operator", method="POST")
+def api_drop(sequence: int) -> list[Row]:
+    """Forget a dead letter; with a start, all dead ones of its transaction."""
+    return drop(sequence)
+
+
+@live
+def sync_now() -> Row:
+    """Try at once to reach the remote, where the next try would be later."""
+    return {"hurried": proxy().running.hurry()}
+
+
+@access(role="operator", method="POST")
+def api_sync_now() -> Row:
+    """Try at once to reach the remote, where the next try would be later."""
+    return sync_now()
+
+
+@live
+def pause() -> str:
+    """Send nothing to the remote until `resume`; what chargers do is queued."""
+    proxy().running.pause()
+    return "paused: what chargers do is queued"
+
+
+@access(role="operator", method="POST")
+def api_pause() -> Row:
+    """Send nothing to the remote until `resume`; what chargers do is queued."""
+    return {"link": pause()}
+
+
+@live
+def resume() -> str:
+    """Send to the remote again."""
+    proxy().running.resume()
+    return "forwarding"
+
+
+@access(role="operator", method="POST")
+def api_resume() -> Row:
+    """Send to the remote again."""
+    return {"link": resume()}
