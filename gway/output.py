@@ -24,10 +24,6 @@ if TYPE_CHECKING:
 Format = Literal["text", "json", "csv", "html"]
 Row = Mapping[str, Any]
 
-# More columns than this are a block per row on a terminal: a table would be all line breaks.
-# So are fewer ones that are too wide for it.
-MAX_COLUMNS = 10
-CUT = "…"  # what rich puts in the place of what it cut off
 # A spreadsheet runs a cell that begins with one of these as a formula.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -179,12 +175,36 @@ def _show_text(value: Any, out: TextIO) -> None:
     if named is None:
         out.write(cell(value) + "\n")
         return
-    tables = {key: each for key, each in named.items() if _is_table(each)}
-    _write_fields({key: each for key, each in named.items() if key not in tables}, out)
-    for key, each in tables.items():
+    _show_named(named, out)
+
+
+def _show_named(named: Mapping[str, Any], out: TextIO) -> None:
+    """Write what is single, then each table below it; on a terminal also tables in what is named.
+
+    A program that reads lines finds each value on one line, whatever is in it.
+    """
+    below = {key: each for key, each in named.items() if _is_table(each)}
+    if is_terminal(out):
+        below |= {key: each for key, each in named.items() if _holds_table(each)}
+    _write_fields({key: each for key, each in named.items() if key not in below}, out)
+    for key, each in below.items():
         out.write(f"\n{_bold(key.replace('_', ' '), out)}\n")
-        rows = rows_of(each)
-        _write_table(rows, columns_of(rows), out)
+        if _is_table(each):
+            rows = rows_of(each)
+            _write_table(rows, columns_of(rows), out)
+        else:
+            _show_named(fields_of(each) or {}, out)
+
+
+def _holds_table(value: Any) -> bool:
+    named = fields_of(value)
+    return named is not None and any(_is_table(each) for each in named.values())
+
+
+def _bold(text: str, out: TextIO) -> str:
+    from gway.screen import bold
+
+    return bold(text, out)
 
 
 def _is_table(value: Any) -> bool:
@@ -195,10 +215,13 @@ def _is_table(value: Any) -> bool:
 
 
 def _write_fields(named: Mapping[str, Any], out: TextIO) -> None:
+    if is_terminal(out):
+        from gway.screen import write_fields
+
+        write_fields(named, out)
+        return
     width = max(map(len, named), default=0)
-    out.writelines(
-        f"{_bold(key.ljust(width), out)}  {brief(each)}\n" for key, each in named.items()
-    )
+    out.writelines(f"{key.ljust(width)}  {brief(each)}\n" for key, each in named.items())
 
 
 def _show_stream(items: Iterator[Any], format: Format, out: TextIO) -> None:
@@ -220,6 +243,8 @@ def _show_stream(items: Iterator[Any], format: Format, out: TextIO) -> None:
                     writer.writerow(columns)
                 writer.writerow([csv_cell(row.get(column)) for column in columns])
             else:
+                if count > 1 and fields_of(item) is not None:
+                    out.write("\n")  # else nobody sees where one ends
                 _show_text(item, out)
             out.flush()
     finally:
@@ -255,6 +280,21 @@ def spreadsheet_safe(text: str) -> str:
     return f"'{text}" if text.startswith(FORMULA_STARTS) and not _is_number(text) else text
 
 
+class Styled(str):
+    """A text that has a colour in a table on a terminal, and none anywhere else.
+
+    :param text: the text
+    :param style: as rich names it, such as "red" or "bold green"
+    """
+
+    style: str
+
+    def __new__(cls, text: str, style: str = "") -> Styled:
+        styled = super().__new__(cls, text)
+        styled.style = style
+        return styled
+
+
 def is_terminal(out: TextIO) -> bool:
     """Say whether a person looks at this."""
     return out.isatty() and os.environ.get("TERM") != "dumb"
@@ -268,19 +308,14 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _bold(text: str, out: TextIO) -> str:
-    if is_terminal(out) and not os.environ.get("NO_COLOR"):
-        return f"\x1b[1m{text}\x1b[0m"
-    return text
-
-
 def _write_table(rows: Sequence[Row], columns: list[str], out: TextIO) -> None:
     if is_terminal(out):
-        if len(columns) > MAX_COLUMNS or not _write_rich_table(rows, columns, out):
-            _write_records(rows, columns, out)
+        from gway.screen import write_table
+
+        write_table(rows, columns, out)
         return
     lines = [columns, *([brief(row.get(column)) for column in columns] for row in rows)]
-    right = [_is_numeric(rows, column) for column in columns]
+    right = [is_numeric(rows, column) for column in columns]
     widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
     for line in lines:
         texts = (
@@ -290,40 +325,8 @@ def _write_table(rows: Sequence[Row], columns: list[str], out: TextIO) -> None:
         out.write("  ".join(texts).rstrip() + "\n")
 
 
-def _write_records(rows: Sequence[Row], columns: list[str], out: TextIO) -> None:
-    """Write rows that are too wide for a screen as blocks, one line a value."""
-    for number, row in enumerate(rows):
-        if number:
-            out.write("\n")
-        _write_fields({column: row.get(column) for column in columns}, out)
-
-
-def _write_rich_table(rows: Sequence[Row], columns: list[str], out: TextIO) -> bool:
-    """Write rows as a table; False, and nothing, when words would be cut to fit the screen."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    plain = bool(os.environ.get("NO_COLOR"))
-    console = Console(file=out, color_system=None if plain else "auto")
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for column in columns:
-        name = column.replace("_", " ")
-        table.add_column(name, justify="right" if _is_numeric(rows, column) else "left")
-    cells = [[brief(row.get(column)) for column in columns] for row in rows]
-    for line in cells:
-        table.add_row(*map(Text, line))  # Text, not str: brackets in data are no markup
-    with console.capture() as captured:
-        console.print(table)
-    text = captured.get()
-    if text.count(CUT) > sum(each.count(CUT) for line in cells for each in line):
-        return False
-    out.write(text)
-    return True
-
-
-def _is_numeric(rows: Sequence[Row], column: str) -> bool:
+def is_numeric(rows: Sequence[Row], column: str) -> bool:
+    """Say whether a column holds numbers, which are aligned at their end."""
     values = [row.get(column) for row in rows if row.get(column) is not None]
     return bool(values) and all(
         isinstance(value, (int, float)) and not isinstance(value, bool) for value in values

@@ -284,6 +284,19 @@ def _send(
     return found
 
 
+def stream(gateway: Gateway, server: Server, path: str, timeout_s: float) -> Any:
+    """Open something that a server goes on telling, such as `/events?topic=...`.
+
+    Raises OSError when it cannot be opened; reading it raises that, too, when it falls silent.
+
+    :param timeout_s: how long the server may say nothing
+    """
+    headers = {"Authorization": f"Bearer {server.token}"} if server.token else {}
+    asked = Request(server.url.rstrip("/") + path, headers=headers)
+    opener = _opener(server.url, str(gateway.settings.get("REMOTE_CA")))
+    return opener.open(asked, timeout=timeout_s)
+
+
 def _columns(headers: HTTPMessage) -> list[str] | None:
     try:
         return [str(each) for each in json.loads(headers["X-GWAY-Columns"])]
