@@ -18,8 +18,10 @@ _SECRET = re.compile(
 )
 # What may announce a secret: its name, an address with a user in it, a scheme, an escape.
 # Looked for one by one in lower case, which is many times faster than one pattern for all.
-_HINTS = ("authorization", "authorisation", "passw", "passphrase", "secret", "token", "api")
-_HINTS += ("credential", "://", "basic", "bearer", "\\u")
+_HINTS = (
+    *("authorization", "authorisation", "passw", "passphrase", "secret", "token", "api"),
+    *("credential", "://", "basic", "bearer", "\\u"),
+)
 _TAG_HINTS = ("idtag", "\\u")
 _TAGS = frozenset({"idtag", "parentidtag"})
 _COMPACT = (",", ":")
@@ -43,7 +45,9 @@ def hide(text: str, *, tags: bool = False) -> tuple[str, bool]:
     except (ValueError, RecursionError):
         hidden = hider.words(text)
         return hidden, hidden != text
-    return (cleaned, True) if hider.found else (text, False)
+    if not hider.found:
+        return text, False
+    return cleaned.encode("utf-8", "backslashreplace").decode(), True  # half a pair has no UTF-8
 
 
 def _may_hold(text: str, tags: bool) -> bool:

@@ -85,7 +85,6 @@ def view_messages(
     sink = _sink()
     found = _found(charger, action, direction, violations, q)
     shown, where = _page_of(found, page, per_page)
-    recorder = sink.recorder
     return PAGES(
         "messages",
         title="Messages",
@@ -98,8 +97,8 @@ def view_messages(
         wanted={"charger": charger, "action": action, "direction": direction, "q": q},
         only_violations=violations,
         address=_address_for_chargers(),
-        forward=sink.options.forward,
-        log=str(recorder.file.path),
+        forward=sink.forward,
+        log=str(sink.log),
         state=_state(sink),
         tallies=sink.tallies.rows(),
         **where,
@@ -224,13 +223,12 @@ def _pretty(text: str) -> str:
 
 def _state(sink: Sink) -> Row:
     """Tell how the recording goes."""
-    recorder = sink.recorder
     return {
         "frames": sink.tallies.frames,
         "violations": sink.tallies.all.violations,
         "connections": len(sink.sessions),
-        "trouble": recorder.trouble,
-        "lost": recorder.lost,
+        "trouble": sink.trouble,
+        "lost": sink.lost,
     }
 
 
@@ -254,7 +252,7 @@ def view_download() -> Reply:
     """Download the log that is being written, as JSON Lines."""
     from gevent import get_hub
 
-    path = _sink().recorder.file.path
+    path = _sink().log
     hub = get_hub()
     try:
         stream = in_thread(hub, lambda: path.open("rb"))

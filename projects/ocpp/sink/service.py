@@ -29,6 +29,7 @@ from gway.projects.ocpp.sink.verdicts import (
     encode_entry,
     finding,
 )
+from gway.redaction import redact
 from gway.web.sse import Events
 from gway.web.ws import Accept, Refuse, Upgrade
 
@@ -93,12 +94,32 @@ class Sink:
         self.recorder  # noqa: B018 (says at once that a log cannot be written)
 
     @property
+    def forward(self) -> str:
+        """Where frames are passed on to, for people's eyes; empty for nowhere."""
+        return redact(self.options.forward)
+
+    @property
+    def log(self) -> Path:
+        """The file of the log."""
+        return log_path(self._gw, self.options.to)
+
+    @property
+    def trouble(self) -> str:
+        """Why the log cannot be written now; empty if it can."""
+        return "" if self._recorder is None else self._recorder.trouble
+
+    @property
+    def lost(self) -> int:
+        """Lines of the log that found no room."""
+        return 0 if self._recorder is None else self._recorder.lost
+
+    @property
     def recorder(self) -> Recorder:
         """What writes the log."""
         if self._recorder is None:
             options = self.options
             file = LogFile(
-                log_path(self._gw, options.to),
+                self.log,
                 max_bytes=round(options.max_mb * 1024 * 1024),
                 max_age_s=options.max_hours * 3600,
                 keep=options.keep,
@@ -213,7 +234,7 @@ class Sink:
         if "authorization" in upgrade.headers:
             words.append("with credentials")
         if self.options.forward:
-            words.append(f"passed on to {self.options.forward}")
+            words.append(f"passed on to {self.forward}")
         tap.event("open", ", ".join(words), found)
         self.tell()
 

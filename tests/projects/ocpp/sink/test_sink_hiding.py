@@ -46,6 +46,12 @@ def test_a_secret_written_with_escapes_is_hidden() -> None:
     assert "heim" not in hidden
 
 
+def test_half_a_surrogate_pair_beside_a_secret_can_be_written() -> None:
+    hidden, found = hide('[2,"a","DataTransfer",{"data":"\\ud800","password":"geheim"}]')
+    assert found
+    assert hidden.encode() == b'[2,"a","DataTransfer",{"data":"\\ud800","password":"***"}]'
+
+
 def test_a_secret_in_what_is_no_json_is_hidden() -> None:
     text = '[2,"a","ChangeConfiguration",{"key":"AuthorizationKey","value":"geheim"'
     assert "geheim" not in hide(text)[0]
