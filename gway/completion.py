@@ -165,7 +165,7 @@ class _Line:
             return _first_words(prefix)
         if not way.place.is_project:
             return [child.name.rpartition(".")[2] for child in mount().children(way.place)]
-        return [_dashed(name) for name in _verbs(way.place, prefix)]
+        return [_dashed(name) for name in verbs_of(way.place, prefix)]
 
     # --- of a verb -----------------------------------------------------------
 
@@ -263,11 +263,11 @@ def _first_words(prefix: str) -> list[str]:
     if way.place is None or way.unknown:
         return []
     if way.place.is_project:
-        return [f"{head}.{_dashed(name)}" for name in _verbs(way.place, prefix[len(head) + 1 :])]
+        return [f"{head}.{_dashed(name)}" for name in verbs_of(way.place, prefix[len(head) + 1 :])]
     return [child.name for child in mount().children(way.place)]
 
 
-def _verbs(place: Place, prefix: str) -> list[str]:
+def verbs_of(place: Place, prefix: str) -> list[str]:
     """List what can be said of a project, without importing it.
 
     What is for the web alone is offered when its prefix is typed.

@@ -29,7 +29,19 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 class Styled(str):
-    """A text of our own, with escape sequences that are meant for the terminal."""
+    """A text of our own, with escape sequences that are meant for the terminal; or a coloured one.
+
+    :param text: the text
+    :param style: its colour in tables and fields on a terminal, as rich names it, such as
+        "red" or "bold green"; the text is data then, and has no escape sequences
+    """
+
+    style: str
+
+    def __new__(cls, text: str, style: str = "") -> Styled:
+        styled = super().__new__(cls, text)
+        styled.style = style
+        return styled
 
 
 def show(value: Any, format: Format = "text", out: TextIO | None = None) -> None:
@@ -158,7 +170,8 @@ def _show_csv(value: Any, out: TextIO) -> None:
 def _show_text(value: Any, out: TextIO) -> None:
     if isinstance(value, str):
         lines = value.split("\n")
-        text = value if isinstance(value, Styled) else "\n".join(map(one_line, lines))
+        ours = isinstance(value, Styled) and not value.style
+        text = value if ours else "\n".join(map(one_line, lines))
         out.write(text if text.endswith("\n") else text + "\n")
         return
     if isinstance(value, (list, tuple, set, frozenset)) and fields_of(value) is None:
@@ -278,21 +291,6 @@ def csv_cell(value: Any) -> str:
 def spreadsheet_safe(text: str) -> str:
     """Put an apostrophe before text that a spreadsheet would run; numbers stay."""
     return f"'{text}" if text.startswith(FORMULA_STARTS) and not _is_number(text) else text
-
-
-class Styled(str):
-    """A text that has a colour in a table on a terminal, and none anywhere else.
-
-    :param text: the text
-    :param style: as rich names it, such as "red" or "bold green"
-    """
-
-    style: str
-
-    def __new__(cls, text: str, style: str = "") -> Styled:
-        styled = super().__new__(cls, text)
-        styled.style = style
-        return styled
 
 
 def is_terminal(out: TextIO) -> bool:

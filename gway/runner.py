@@ -160,7 +160,10 @@ class Runner:
         functions = {k: v for k, v in functions.items() if not k.startswith("ws_")}
         function = find_function(functions, way.verb)
         if way.unknown or function is None:
-            raise unknown_verb(way.unknown or way.verb, project, functions)
+            error = unknown_verb(way.unknown or way.verb, project, functions)
+            if not (error.hint or "").startswith("did you mean"):
+                error.hint = misplaced(way.unknown or way.verb) or error.hint
+            raise error
         label = " ".join(str(word) for word in words[: way.used])
         return Found(label, project, function.__name__, function, list(words[way.used :]))
 
@@ -175,10 +178,19 @@ class Runner:
         if place is None:
             known += self.commands.names()
         hint = did_you_mean(name, known)
-        if name.endswith(".gwr"):
-            hint = f"recipes are run with `gway run {name}`"
+        if place is None:
+            hint = self._recipe_hint(name) or misplaced(name) or hint
         where = f"no project '{name}' in {place.name}" if place else f"no project or verb '{name}'"
-        return UnknownName(where, hint or "see `gway projects`")
+        return UnknownName(where, hint or misplaced(name) or "see `gway projects`")
+
+    def _recipe_hint(self, name: str) -> str | None:
+        from gway.catalog import recipe_names
+
+        bare = name.removeprefix("recipes/").removesuffix(".gwr").replace("-", "_")
+        for known in recipe_names(self.gateway.workspace.root):
+            if bare in (folded := known.replace("-", "_"), folded.rpartition("/")[2]):
+                return f"recipes are run with `gway run {known}`"
+        return f"recipes are run with `gway run {name}`" if name.endswith(".gwr") else None
 
     # --- checking ------------------------------------------------------------
 
@@ -249,6 +261,31 @@ class Runner:
         from gway.helptext import usage
 
         return usage(found.label, signature)
+
+
+def misplaced(name: str) -> str | None:
+    """Say where a name is found that was looked for in the wrong place, if anywhere."""
+    from difflib import get_close_matches
+
+    from gway.completion import verbs_of
+
+    wanted = name.replace("-", "_")
+    found: list[str] = []
+    nearly: list[str] = []
+    for place in mount().projects():
+        if place.name.rpartition(".")[2] == wanted and "." in place.name:
+            found.insert(0, place.name)
+        for verb in verbs_of(place, wanted):
+            if verb in (wanted, f"{wanted}_app", f"view_{wanted}"):
+                found.append(f"{place.name}.{verb.replace('_', '-') if is_verb(verb) else verb}")
+            elif is_verb(verb):
+                nearly.append(f"{place.name}.{verb.replace('_', '-')}")
+    if not found:
+        close = get_close_matches(wanted, [each.rpartition(".")[2] for each in nearly], 1, 0.8)
+        found = [each for each in nearly if each.rpartition(".")[2] in close]
+    if not found:
+        return None
+    return "did you mean " + " or ".join(f"`gway {each}`" for each in found[:3]) + "?"
 
 
 class ExitCode(int):

@@ -312,3 +312,23 @@ def test_the_workspace_is_found_from_below(run, hello, workspace):
     (workspace / "a" / "b").mkdir(parents=True)
     assert run("hello", "greet", cwd=workspace / "a" / "b").stdout == "Hello World!\n"
     assert os.listdir(workspace / "a" / "b") == []
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (("chargers",), "`gway ocpp.csms.chargers`"),
+        (("ocpp.data", "chargers"), "`gway ocpp.csms.chargers`"),
+        (("ocpp", "chargers"), "`gway ocpp.csms.chargers`"),
+        (("resett",), "`gway ocpp.csms.reset`"),
+        (("csms", "chargers"), "`gway ocpp.csms`"),
+        (("charger-status",), "`gway ocpp.csms.view_charger_status`"),
+        (("local",), "`gway run etron/local`"),
+        (("recipes/etron/local.gwr",), "`gway run etron/local`"),
+        (("zzzzqqq",), "see `gway projects`"),
+    ],
+)
+def test_a_name_in_the_wrong_place_is_told_the_right_one(cli, words, hint):
+    done = cli(*words)
+    assert done.code == 2
+    assert hint in done.stderr.splitlines()[1]

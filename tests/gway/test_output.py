@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from gway.errors import UsageError
-from gway.output import progress, show
+from gway.output import Styled, progress, show
 from gway.web.page import Page
 
 AT = datetime(2024, 5, 17, 12, tzinfo=UTC)
@@ -170,14 +170,59 @@ def test_a_terminal_gets_a_table_without_markup_from_data(monkeypatch):
     assert "charger id" in text
 
 
-@pytest.mark.parametrize("width", [30, 40])
-def test_a_table_whose_words_do_not_fit_is_a_block_for_each_row(monkeypatch, width):
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("NO_COLOR", "1")
-    monkeypatch.setenv("COLUMNS", str(width))
-    text = shown([{"charger_id": "CP1", "at": AT}] * 2, out=Terminal())
-    assert text.count("2024-05-17T12:00:00Z") == 2
-    assert text.count("charger_id  CP1") == (2 if width == 30 else 0)
+@pytest.fixture
+def screen(monkeypatch):
+    """Show a value on a terminal of so many columns, without colour."""
+
+    def call(value, width):
+        monkeypatch.setenv("TERM", "xterm")
+        monkeypatch.setenv("NO_COLOR", "1")
+        monkeypatch.setenv("COLUMNS", str(width))
+        text = shown(value, out=Terminal())
+        assert max(map(len, text.splitlines())) <= width
+        return text
+
+    return call
+
+
+@pytest.mark.parametrize("width", [28, 30, 40])
+def test_a_table_whose_words_do_not_fit_is_a_block_for_each_row(screen, width):
+    text = screen([{"charger_id": "CP1", "at": AT}] * 2, width)
+    assert "".join(text.split()).count("2024-05-17T12:00:00Z") == 2
+    assert text.count("charger_id  CP1") == (0 if width > 28 else 2)
+    assert ("charger id   at" in text) == (width == 40)
+
+
+def test_a_narrow_terminal_wraps_texts_and_leaves_out_what_is_empty(screen):
+    rows = [{"id": "CP1", "fault": None, "what": "the connector lock failed twice", "n": 12_345}]
+    text = screen(rows, 30)
+    assert "fault" not in text
+    assert "12345" in text
+    assert " ".join(text.split()).count("the connector") == 1
+    assert len(text.splitlines()) == 5
+    assert len(screen(rows, 60).splitlines()) == 3
+
+
+def test_a_long_value_goes_on_below_its_beginning(screen):
+    text = screen({"id": "CP1", "words": "one two three four five six"}, 24)
+    assert text == "id     CP1\nwords  one two three\n       four five six\n"
+    assert "x" * 17 in screen({"words": "x" * 100}, 24)
+
+
+def test_rows_inside_a_value_are_a_table_of_their_own(screen):
+    answer = {"keys": [{"key": "Heartbeat", "value": "300"}], "unknown": []}
+    text = screen({"status": "ok", "answer": answer}, 40)
+    assert "{" not in text
+    assert (
+        text.index("status") < text.index("answer") < text.index("keys") < text.index("Heartbeat")
+    )
+    assert shown({"answer": answer}).count("\n") == 1, "a program finds it on one line"
+
+
+def test_times_are_to_the_second_for_people_and_whole_for_programs(screen):
+    at = AT.replace(microsecond=123_456)
+    assert "2024-05-17T12:00:00Z" in screen({"at": at}, 80)
+    assert "2024-05-17T12:00:00.123Z" in shown({"at": at})
 
 
 def test_a_person_is_told_that_there_is_nothing_and_a_program_gets_nothing(monkeypatch):
@@ -197,3 +242,16 @@ def test_progress_is_silent_where_nobody_looks(capsys):
     with progress("work", total=2) as advance:
         advance(1, "half")
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_value_has_a_colour_on_a_terminal_and_nowhere_else(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    rows = [{"status": Styled("Faulted", "red")}]
+    for value in (rows, rows[0]):
+        assert "\x1b[31mFaulted" in shown(value, out=Terminal())
+        assert "\x1b" not in shown(value)
+        monkeypatch.setenv("NO_COLOR", "1")
+        assert "\x1b" not in shown(value, out=Terminal())
+        monkeypatch.delenv("NO_COLOR")
+    assert "\x1b" not in shown(Styled("\x1b[2J", "red"))
