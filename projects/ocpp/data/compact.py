@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from typing import NamedTuple, TypeVar
 
+import msgspec
+
 from gway.projects.ocpp.data.records import Records
-from gway.projects.ocpp.data.samples import number, samples_of
+from gway.projects.ocpp.data.samples import DEFAULTS, number
 from gway.projects.sql.database import Database
 
 AT_ONCE = 20  # transactions in one commit
@@ -104,6 +106,26 @@ class Message(NamedTuple):
     time: int
     flags: str
     raw: str
+
+
+class Sampled(msgspec.Struct, gc=False):
+    """What of a sampled value decides whether it may go; with the defaults of SPEC 7."""
+
+    value: str
+    context: str = PERIODIC
+    measurand: str = DEFAULTS["measurand"]
+    unit: str = "Wh"
+    phase: str = ""
+    location: str = DEFAULTS["location"]
+
+
+class MeterValue(msgspec.Struct, gc=False):
+    """The samples of one moment, as they stand in a message."""
+
+    sampledValue: list[Sampled]
+
+
+CONTENT = msgspec.json.Decoder(list[MeterValue])  # a tenth of the time of `samples_of`
 
 
 class Compaction:
@@ -241,8 +263,10 @@ def superfluous(messages: Sequence[Message], keep_every_s: int) -> list[Message]
     by_time = sorted(messages, key=lambda message: message.time)
     ends = (messages[0], messages[-1], by_time[0], by_time[-1])
     kept = {message.sequence for message in ends}
-    kept |= {message.sequence for message in messages if message.flags or _is_special(message)}
-    kept |= set(_peaks(messages))
+    contents = {message.sequence: content_of(message.raw) for message in messages}
+    kept |= {message.sequence for message in messages if message.flags}
+    kept |= {sequence for sequence, values in contents.items() if not _is_periodic(values)}
+    kept |= set(_peaks(contents))
     last = by_time[0].time
     for message in by_time:
         if message.sequence not in kept and keep_every_s:
@@ -254,21 +278,28 @@ def superfluous(messages: Sequence[Message], keep_every_s: int) -> list[Message]
     return [message for message in messages if message.sequence not in kept]
 
 
-def _is_special(message: Message) -> bool:
-    contexts = {sample.context for sample in samples_of(message.raw)}
-    return contexts != {PERIODIC}
+def content_of(raw: str) -> list[Sampled]:
+    """Read the samples of a message; none when anything in it is not as it should be."""
+    try:
+        return [sampled for value in CONTENT.decode(raw) for sampled in value.sampledValue]
+    except msgspec.DecodeError:
+        return []
 
 
-def _peaks(messages: Iterable[Message]) -> Iterator[int]:
+def _is_periodic(values: Sequence[Sampled]) -> bool:
+    return bool(values) and all(each.context == PERIODIC for each in values)
+
+
+def _peaks(contents: Mapping[int, Sequence[Sampled]]) -> Iterator[int]:
     """Give the message with the highest power of each series (measurand, phase, location)."""
     highest: dict[tuple[str, str, str], tuple[float, int]] = {}
-    for message in messages:
-        for sample in samples_of(message.raw):
-            value = number(sample.value) if sample.measurand.startswith(POWER) else None
+    for sequence, values in contents.items():
+        for each in values:
+            value = number(each.value) if each.measurand.startswith(POWER) else None
             if value is None:
                 continue
-            watts = float(value) * (1000 if sample.unit.startswith("k") else 1)
-            series = (sample.measurand, sample.phase, sample.location)
+            watts = float(value) * (1000 if each.unit.startswith("k") else 1)
+            series = (each.measurand, each.phase, each.location)
             if series not in highest or watts > highest[series][0]:
-                highest[series] = (watts, message.sequence)
+                highest[series] = (watts, sequence)
     return (sequence for _, sequence in highest.values())

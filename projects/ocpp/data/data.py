@@ -116,6 +116,12 @@ def ocpp_store_ready() -> bool:
 
 
 @hookimpl
+def ocpp_forget_charger(charger_id: str) -> bool:
+    _store().forget_charger(charger_id)
+    return True
+
+
+@hookimpl
 def ocpp_recall_transaction(transaction_id: int) -> Transaction | None:
     return _store().recall_transaction(transaction_id)
 

@@ -145,6 +145,15 @@ class Notes:
         """Note that a charger is gone: its note leaves memory once it is stored."""
         self._note(charger_id, at).gone = True
 
+    def forget(self, charger_id: str) -> None:
+        """Drop a charger's rows and its note; waits for the commit."""
+        self._notes.pop(charger_id, None)
+        self._due.pop(charger_id, None)
+        unit = self._database.unit()
+        for table in ("connectors", "chargers"):
+            unit.execute(f"DELETE FROM {table} WHERE charger_id = ?", (charger_id,))
+        self._database.wait_for(unit)
+
     def _note(self, charger_id: str, at: datetime) -> Note:
         note = self._notes.get(charger_id)
         if note is None:
@@ -180,7 +189,9 @@ class Notes:
                 return
             log.warning("notes of %d chargers could not be stored: %s", len(charger_ids), error)
             for charger_id, changed in taken.items():
-                note = self._notes[charger_id]
+                note = self._notes.get(charger_id)
+                if note is None:
+                    continue  # it was forgotten meanwhile
                 note.changed = {**changed, **note.changed}
                 self._due.setdefault(charger_id, now + 1.0)
 

@@ -222,6 +222,10 @@ class Store:
         self.notes.registered(charger_id, registration, at)
         self.notes.store_due()
 
+    def forget_charger(self, charger_id: str) -> None:
+        """Drop what is known of a charger that is gone; its transactions stay."""
+        self.notes.forget(charger_id)
+
     def charger_seen(self, charger_id: str, charger_time: datetime | None, at: datetime) -> None:
         """Note that a charger spoke."""
         self.notes.seen(charger_id, charger_time, at)
