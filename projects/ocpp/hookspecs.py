@@ -82,6 +82,11 @@ def ocpp_recall_stop(charger_id: str, meter_stop_wh: int, stop_time_raw: str) ->
 
 
 @hookspec(firstresult=True)
+def ocpp_forget_charger(charger_id: str) -> bool | None:
+    """Drop what is stored of a charger itself, not its history; True when that is on disk."""
+
+
+@hookspec(firstresult=True)
 def ocpp_open_transactions(id_tag: str | None, charger_id: str | None) -> list[Transaction] | None:
     """List the open transactions of a tag (compared without case), of a charger, or all."""
 

@@ -14,6 +14,7 @@ from gway.projects.ocpp.csms.pages import PAGES
 from gway.projects.ocpp.csms.readmodel import transaction_row
 from gway.projects.ocpp.csms.topics import topic_of
 from gway.web.page import Page
+from gway.web.reply import Redirect
 from gway.web.request import CURRENT
 
 if TYPE_CHECKING:
@@ -121,6 +122,15 @@ def view_post_close_transactions(charger_id: str) -> Page:
     return PAGES(
         "transactions_closed", title=charger_id, data=values, styles=("csms.css",), alone=True
     )
+
+
+@access(role="admin")
+def view_post_forget(charger_id: str) -> Redirect:
+    """Take a charger that is gone for good out of the list."""
+    _central().forget(charger_id)
+    request = CURRENT.get()
+    base = request.site.path_of("ocpp.csms") if request is not None else "/ocpp/csms"
+    return Redirect(f"{base}/charger-status")
 
 
 def render_command_answer(charger_id: str, command_id: str) -> Page:

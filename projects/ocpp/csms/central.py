@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from gway.errors import UnknownName, did_you_mean
+from gway.errors import GwayError, UnknownName, did_you_mean
 from gway.projects.ocpp.csms import readmodel
 from gway.projects.ocpp.csms.charger import PENDING, REJECTED, Charger, Registration
 from gway.projects.ocpp.csms.commands import Commands
@@ -313,11 +313,9 @@ class CentralSystem:
 
     # --- what operators see and do --------------------------------------------
 
-    def list_chargers(
-        self, *, status: str | None = None, faulted: bool = False
-    ) -> list[dict[str, Any]]:
-        """List all known chargers, those with faults first."""
-        return readmodel.list_chargers(self, status=status, faulted=faulted)
+    def list_chargers(self, **wanted: Any) -> list[dict[str, Any]]:
+        """List known chargers as `readmodel.list_chargers` does."""
+        return readmodel.list_chargers(self, **wanted)
 
     def snapshot(self, charger_id: str) -> dict[str, Any]:
         """Say everything about one charger; an error names one that is not known."""
@@ -381,6 +379,7 @@ class CentralSystem:
         charger.registration = registration
         charger.spoke = True
         self.door.refused.remove(charger_id)
+        self.shared.clear()
         self.emit(
             "ocpp_registration_changed",
             charger_id=charger_id,
@@ -389,6 +388,24 @@ class CentralSystem:
         )
         self.changed(charger, "registration")
         return charger
+
+    def forget(self, charger_id: str) -> None:
+        """Take a charger out of the list; what is stored of its transactions stays."""
+        charger = self.known(charger_id)
+        if charger.connected:
+            raise GwayError(f"{charger_id} is connected", "one that is there is not forgotten")
+        if self.ledger(charger):
+            raise GwayError(
+                f"{charger_id} has open transactions", "see `gway ocpp.csms close-transactions`"
+            )
+        self.plugins.decide("ocpp_forget_charger", charger_id=charger_id)
+        if charger.connected:
+            return  # it came meanwhile, and is noted anew
+        self.chargers.pop(charger_id, None)
+        self.frames.forget(charger_id)
+        self.door.refused.remove(charger_id)
+        self.shared.clear()
+        self.changed(charger, "forgotten")
 
     def configure(self, **changes: Any) -> None:
         """Set options from now on."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from gway import access, gw, hookimpl, live
-from gway.errors import UsageError
+from gway.errors import GwayError, UnknownName, UsageError
 from gway.hookspecs import HealthCheck
 from gway.marks import shown_as
 from gway.projects.ocpp.csms import terminal
@@ -23,6 +23,7 @@ from gway.projects.ocpp.csms.buttons import (
     view_post_change_availability,
     view_post_change_configuration,
     view_post_close_transactions,
+    view_post_forget,
     view_post_get_configuration,
     view_post_remote_start,
     view_post_remote_stop,
@@ -86,6 +87,7 @@ from gway.projects.ocpp.csms.pages import (
     view_active_chargers,
     view_charger_status,
 )
+from gway.projects.ocpp.csms.readmodel import Sort, Status
 
 if TYPE_CHECKING:
     from gway.projects.ocpp.csms.central import CentralSystem
@@ -100,6 +102,7 @@ __all__ = [
     "api_close_transactions",
     "api_commands",
     "api_counters",
+    "api_forget",
     "api_get_configuration",
     "api_refused",
     "api_remote_start",
@@ -117,6 +120,7 @@ __all__ = [
     "close_transactions",
     "commands",
     "counters",
+    "forget",
     "get_configuration",
     "refused",
     "remote_start",
@@ -148,6 +152,7 @@ __all__ = [
     "view_post_data_transfer",
     "view_post_delete_certificate",
     "view_post_extended_trigger_message",
+    "view_post_forget",
     "view_post_get_composite_schedule",
     "view_post_get_configuration",
     "view_post_get_diagnostics",
@@ -166,6 +171,7 @@ __all__ = [
     "view_post_trigger_message",
     "view_post_unlock_connector",
     "view_post_update_firmware",
+    "watch",
     "ws_connect",
 ]
 
@@ -268,22 +274,68 @@ def gway_register_metrics(registry: Any) -> None:
 
 @shown_as(terminal.chargers)
 @live
-def chargers(*, status: str | None = None, faulted: bool = False) -> list[Row]:
+def chargers(
+    *, status: Status | None = None, faulted: bool = False, q: str = "", sort: Sort = "alarms"
+) -> list[Row]:
     """List the known chargers, those with faults first.
 
     :param status: only chargers with this status, or with a connector in it
     :param faulted: only chargers with a fault
+    :param q: only chargers with this in their id, or in their vendor's or model's name
+    :param sort: alarms, id, power, energy or last_seen; with a minus the other way round
     """
-    return _central().list_chargers(status=status, faulted=faulted)
+    return _central().list_chargers(search=q, status=status, faulted=faulted, sort=sort)
 
 
-def api_chargers(*, status: str | None = None, faulted: bool = False) -> list[Row]:
+def api_chargers(
+    *, status: Status | None = None, faulted: bool = False, q: str = "", sort: Sort = "alarms"
+) -> list[Row]:
     """List the known chargers, those with faults first.
 
     :param status: only chargers with this status, or with a connector in it
     :param faulted: only chargers with a fault
+    :param q: only chargers with this in their id, or in their vendor's or model's name
+    :param sort: alarms, id, power, energy or last_seen; with a minus the other way round
     """
-    return chargers(status=status, faulted=faulted)
+    return chargers(status=status, faulted=faulted, q=q, sort=sort)
+
+
+def watch(
+    *,
+    status: Status | None = None,
+    faulted: bool = False,
+    q: str = "",
+    sort: Sort = "alarms",
+    url: str | None = None,
+) -> None:
+    """Follow the chargers of a running server in the terminal until Ctrl-C.
+
+    :param status: only chargers with this status, or with a connector in it
+    :param faulted: only chargers with a fault
+    :param q: only chargers with this in their id, or in their vendor's or model's name
+    :param sort: alarms, id, power, energy or last_seen; with a minus the other way round
+    :param url: of the server; that of this workspace if not given
+    """
+    from gway import remote
+    from gway.projects.ocpp.csms import watch as watching
+    from gway.resolver import current
+
+    gateway = current()
+    server = remote.recorded(gateway) if url is None else remote.at(gateway, url)
+    if server is None:
+        raise GwayError(
+            f"no server runs in {gateway.workspace.root}",
+            "start one in another terminal with `gway run RECIPE`, or name one with --url",
+        )
+    wanted = {"status": status, "faulted": faulted, "q": q, "sort": sort}
+
+    def ask() -> list[Row]:
+        path = "/api/ocpp/csms/chargers"
+        rows: list[Row] = remote.request(gateway, server, "GET", path, wanted)
+        return rows
+
+    stirring = watching.Stirring(watching.events_of(gateway, server))
+    watching.follow(ask, stirring, server.url)
 
 
 @shown_as(terminal.charger)
@@ -370,25 +422,62 @@ def api_close_transactions(charger_id: str) -> list[Row]:
 
 
 @live
-def approve(charger_id: str, *, registration: Registration = "Accepted") -> Row:
+def approve(
+    charger_id: str, *, registration: Registration = "Accepted", force: bool = False
+) -> Row:
     """Accept a charger that waits for approval; it learns so at its next Boot.
 
     :param charger_id: as in its address
     :param registration: Accepted, or Pending or Rejected to take it back
+    :param force: also one that has not come yet
     """
     central = _central()
     try:
         checked_id(charger_id)
     except BadId as why:
         raise UsageError(f"no charger can have the id {charger_id[:60]!r}", str(why)) from None
+    if not force and not central.door.refused.has(charger_id):
+        try:
+            central.known(charger_id)
+        except UnknownName as error:
+            raise UnknownName(
+                f"no charger {charger_id!r} has come yet",
+                f"{error.hint}; --force approves one before it comes",
+            ) from None
     central.register(charger_id, registration)
     return central.snapshot(charger_id)
 
 
 @access(role="operator", method="POST")
-def api_approve(charger_id: str, *, registration: Registration = "Accepted") -> Row:
-    """Accept a charger that waits for approval; it learns so at its next Boot."""
-    return approve(charger_id, registration=registration)
+def api_approve(
+    charger_id: str, *, registration: Registration = "Accepted", force: bool = False
+) -> Row:
+    """Accept a charger that waits for approval; it learns so at its next Boot.
+
+    :param charger_id: as in its address
+    :param registration: Accepted, or Pending or Rejected to take it back
+    :param force: also one that has not come yet
+    """
+    return approve(charger_id, registration=registration, force=force)
+
+
+@live
+def forget(charger_id: str) -> Row:
+    """Take a charger that is gone for good out of the list; its history stays.
+
+    It must not be connected, and have no open transactions. When it comes again it is
+    as unknown as any other.
+
+    :param charger_id: as in its address
+    """
+    _central().forget(charger_id)
+    return {"charger_id": charger_id, "forgotten": True}
+
+
+@access(role="admin", method="POST")
+def api_forget(charger_id: str) -> Row:
+    """Take a charger that is gone for good out of the list; its history stays."""
+    return forget(charger_id)
 
 
 @live

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from gway import access, gw, live
 from gway.errors import GwayError
+from gway.marks import shown_as
+from gway.projects.ocpp.csms import terminal
 
 if TYPE_CHECKING:
     from gway.projects.ocpp.csms.central import CentralSystem
@@ -72,6 +74,7 @@ def _without_none(**values: Any) -> Row:
     return {name: value for name, value in values.items() if value is not None}
 
 
+@shown_as(terminal.command)
 @live
 def send(
     charger_id: str,
@@ -108,6 +111,7 @@ def api_send(
     return send(charger_id, action, payload, wait_s=wait_s)
 
 
+@shown_as(terminal.command)
 @live
 def remote_start(
     charger_id: str, id_tag: str, *, connector_id: int | None = None, wait_s: float | None = None
@@ -131,6 +135,7 @@ def api_remote_start(
     return remote_start(charger_id, id_tag, connector_id=connector_id, wait_s=wait_s)
 
 
+@shown_as(terminal.command)
 @live
 def remote_stop(
     charger_id: str, transaction_id: int | None = None, *, wait_s: float | None = None
@@ -170,6 +175,7 @@ def api_remote_stop(
     return remote_stop(charger_id, transaction_id, wait_s=wait_s)
 
 
+@shown_as(terminal.command)
 @live
 def reset(charger_id: str, *, type: ResetType = "Soft", wait_s: float | None = None) -> Row:
     """Restart a charger.
@@ -187,6 +193,7 @@ def api_reset(charger_id: str, *, type: ResetType = "Soft", wait_s: float | None
     return reset(charger_id, type=type, wait_s=wait_s)
 
 
+@shown_as(terminal.command)
 @live
 def unlock_connector(charger_id: str, connector_id: int, *, wait_s: float | None = None) -> Row:
     """Unlock the plug of a connector.
@@ -204,6 +211,7 @@ def api_unlock_connector(charger_id: str, connector_id: int, *, wait_s: float | 
     return unlock_connector(charger_id, connector_id, wait_s=wait_s)
 
 
+@shown_as(terminal.command)
 @live
 def change_availability(
     charger_id: str,
@@ -235,6 +243,7 @@ def api_change_availability(
     return change_availability(charger_id, type, connector_id=connector_id, wait_s=wait_s)
 
 
+@shown_as(terminal.command)
 @live
 def trigger_message(
     charger_id: str,
@@ -266,6 +275,7 @@ def api_trigger_message(
     return trigger_message(charger_id, message, connector_id=connector_id, wait_s=wait_s)
 
 
+@shown_as(terminal.command)
 @live
 def get_configuration(
     charger_id: str, keys: list[str] | None = None, *, wait_s: float | None = None
@@ -289,6 +299,7 @@ def api_get_configuration(
     return get_configuration(charger_id, keys, wait_s=wait_s)
 
 
+@shown_as(terminal.command)
 @live
 def change_configuration(
     charger_id: str, key: str, value: str, *, wait_s: float | None = None

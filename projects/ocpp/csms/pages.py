@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from gway import gw
@@ -29,7 +29,7 @@ Row = dict[str, Any]
 
 SHOWN_CHARGERS = 60  # cards are made on the hub, and again whenever a charger says something
 MOST_SHOWN = 200
-STATUSES = get_args(Status)
+STATUSES = tuple(one.value for one in Status)
 ORDERS = {
     "alarms": "Alarms first",
     "id": "By id",

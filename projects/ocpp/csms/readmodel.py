@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from enum import StrEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -30,21 +31,25 @@ Sort = Literal[
     "last_seen",
     "-last_seen",
 ]
-Status = Literal[
-    "Available",
-    "Preparing",
-    "Charging",
-    "SuspendedEV",
-    "SuspendedEVSE",
-    "Finishing",
-    "Reserved",
-    "Unavailable",
-    "Faulted",
-    "Connected",
-    "Pending",
-    "Rejected",
-    "Offline",
-]
+
+
+class Status(StrEnum):
+    """What a charger or a connector can be found by."""
+
+    AVAILABLE = "Available"
+    PREPARING = "Preparing"
+    CHARGING = "Charging"
+    SUSPENDED_EV = "SuspendedEV"
+    SUSPENDED_EVSE = "SuspendedEVSE"
+    FINISHING = "Finishing"
+    RESERVED = "Reserved"
+    UNAVAILABLE = "Unavailable"
+    FAULTED = "Faulted"
+    CONNECTED = "Connected"
+    PENDING = "Pending"
+    REJECTED = "Rejected"
+    OFFLINE = "Offline"
+
 
 AT_A_STRETCH = 100  # rows made before others have their turn: a few milliseconds
 

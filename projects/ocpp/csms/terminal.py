@@ -7,9 +7,28 @@ from datetime import datetime
 from typing import Any
 
 from gway import gw
+from gway.output import Styled
 from gway.web import formats
 
 Row = Mapping[str, Any]
+
+STYLES = {
+    "Available": "green",
+    "Connected": "green",
+    "Charging": "bold blue",
+    "Preparing": "magenta",
+    "Finishing": "magenta",
+    "Reserved": "magenta",
+    "SuspendedEV": "magenta",
+    "SuspendedEVSE": "magenta",
+    "Pending": "yellow",
+    "Rejected": "red",
+    "Faulted": "bold red",
+    "Unavailable": "dim",
+    "Offline": "dim",
+}
+_STATES = {"answered": "green", "queued": "magenta", "sent": "magenta", "uncertain": "yellow"}
+_NO = frozenset({"Rejected", "Failed", "NotSupported", "NotImplemented", "UnlockFailed"})
 
 
 def chargers(rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -17,7 +36,7 @@ def chargers(rows: Sequence[Row]) -> list[dict[str, Any]]:
     return [
         {
             "charger_id": row["charger_id"],
-            "status": row["status"],
+            "status": Styled(row["status"], STYLES.get(row["status"], "")),
             "connectors": _listed(f"{key} {status}" for key, status in row["connectors"].items()),
             "power": _unless_none(formats.power, row["power_w"]),
             "energy": _unless_none(formats.energy, row["energy_wh"]),
@@ -49,7 +68,7 @@ def commands(rows: Sequence[Row]) -> list[dict[str, Any]]:
         {
             "command_id": row["command_id"],
             "action": row["action"],
-            "state": row["state"],
+            "state": _state(row),
             "answer": row["status"] or row["error_code"],
             "what_followed": row["effect"] or row["error"],
             "queued": ago(row["queued_at"]),
@@ -58,13 +77,47 @@ def commands(rows: Sequence[Row]) -> list[dict[str, Any]]:
     ]
 
 
+def command(row: Row) -> dict[str, Any]:
+    """Make the list of what became of a command; what there is nothing to say of is left out."""
+    told = {
+        "charger_id": row["charger_id"],
+        "action": row["action"],
+        "state": _state(row),
+        "status": row["status"],
+        "late": row["late"] or None,
+        "effect": row["effect"],
+        "error_code": row["error_code"],
+        "error": row["error"],
+        "payload": row["payload"],
+        "answer": row["answer"],
+        "took": took(row["sent_at"], row["answered_at"]),
+        "command_id": row["command_id"],
+    }
+    return {name: value for name, value in told.items() if value not in ("", None, {}, [])}
+
+
+def took(begin: datetime | str | None, end: datetime | str | None) -> str:
+    """Say how long it was between two times."""
+    if begin is None or end is None:
+        return ""
+    took_s = (_moment(end) - _moment(begin)).total_seconds()
+    return f"{took_s * 1000:.0f} ms" if took_s < 1 else f"{took_s:.1f} s"
+
+
+def _state(row: Row) -> str:
+    bad = row["state"] in ("failed", "refused", "timed out") or row["status"] in _NO
+    return Styled(row["state"], "red" if bad else _STATES.get(row["state"], ""))
+
+
+def _moment(moment: datetime | str) -> datetime:
+    return datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+
+
 def ago(moment: datetime | str | None) -> str:
     """Say how long ago something was; the API of a server gives times as text."""
-    if isinstance(moment, str):
-        moment = datetime.fromisoformat(moment)
     if moment is None:
         return ""
-    return f"{formats.duration((gw.now() - moment).total_seconds())} ago"
+    return f"{formats.duration((gw.now() - _moment(moment)).total_seconds())} ago"
 
 
 def _transaction(one: Row) -> str:
