@@ -95,10 +95,12 @@ class Site:
     def _route_the_rest(self) -> None:
         """Give every WebSocket to a project that takes any path, if no other has WebSockets."""
         having = [mount for mount in self.mounts.values() if mount.ws_connect is not None]
-        if not any(mount.path == "" for mount in having):
-            self.ws_routes.pop("/", None)
-            if len(having) == 1 and having[0].ws_anywhere and having[0].ws_connect is not None:
-                self.ws_routes["/"] = having[0].ws_connect
+        if any(
+            mount.ws_anywhere and mount.ws_connect is self.ws_routes.get("/") for mount in having
+        ):
+            del self.ws_routes["/"]
+        if len(having) == 1 and having[0].ws_anywhere and having[0].ws_connect is not None:
+            self.ws_routes["/"] = having[0].ws_connect
 
     def _unmount(self, project: str) -> None:
         for key, mount in list(self.mounts.items()):

@@ -288,7 +288,9 @@ def _address_for_chargers() -> str:
     if reached:
         host = f"[{reached}]" if ":" in reached else reached
         base = base._replace(netloc=f"{host}:{base.port}")
-    path = ""
-    if request is None or "/" not in request.site.ws_routes:
-        path = request.site.path_of("ocpp.sink") if request is not None else "/ocpp/sink"
+    path = "/ocpp/sink" if request is None else request.site.path_of("ocpp.sink")
+    if request is not None:
+        routes = request.site.ws_routes
+        if routes.get("/") is routes.get(f"{path}/"):
+            path = ""  # alone, it takes every path
     return f"{base.geturl().rstrip('/')}{path}/CHARGER_ID"

@@ -54,7 +54,7 @@ def messages(sink: Any, query: str = "") -> list[dict[str, Any]]:
 
 def test_the_page_shows_messages_verdicts_and_the_address(busy) -> None:
     html = busy.get("/ocpp/sink/messages")
-    assert f"ws://127.0.0.1:{urlsplit(busy.ws_url).port}/CHARGER_ID" in html
+    assert f"ws://127.0.0.1:{urlsplit(busy.ws_url).port}/CHARGER_ID<" in html
     assert "schema.unknown" in html
     assert "SPEC 6.29" in html
     assert "Heartbeat" in html

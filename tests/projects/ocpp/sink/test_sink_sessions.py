@@ -19,6 +19,9 @@ import websockets
 from ocpp.v16 import ChargePoint, call
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from gway.web.routes import Site
+from gway.web.ws import Refuse
+
 DEADLINE_S = 15
 LONG = '[2,"a","Authorize",{"idTag":"' + "x" * 21 + '"}]'
 BOOT = '[2,"boot","BootNotification",{"chargePointVendor":"V","chargePointModel":"M"}]'
@@ -268,6 +271,18 @@ def test_beside_a_central_system_it_keeps_to_its_own_path(serve, eventually) -> 
     eventually(lambda: site.entries(type="close"))
     assert {row["charger"] for row in site.entries()} == {"CP2"}
     assert [row["charger_id"] for row in site.json("/api/ocpp/csms/chargers")] == ["CP1"]
+    assert "/ocpp/sink/CHARGER_ID" in site.get("/ocpp/sink/messages")
+
+
+def test_of_projects_with_websockets_only_a_lonely_one_gets_every_path(gw) -> None:
+    site = gw.service(Site)
+    site.mount("ocpp.sink")
+    assert set(site.ws_routes) == {"/", "/ocpp/sink/"}
+    site.mount("ocpp.csms")
+    assert set(site.ws_routes) == {"/ocpp/sink/", "/ocpp/csms/"}
+    site.ws_routes["/"] = stray = lambda upgrade: Refuse(404, "lost")
+    site.mount("ocpp.data")
+    assert site.ws_routes["/"] is stray  # what others put there stays
 
 
 # --- too much ------------------------------------------------------------------------
