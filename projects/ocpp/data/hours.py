@@ -7,10 +7,13 @@ are too long to be true, are read from their readings each time.
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 
 from gway.projects.ocpp.data import timeseries
 from gway.projects.ocpp.data.timeseries import MICROS, Point, Window
+
+log = logging.getLogger("ocpp.data")
 
 HOUR = 3_600 * MICROS
 LONGEST_H = 31 * 24  # a charger whose clock says 1970 would fill half a million rows
@@ -43,11 +46,13 @@ def store(connection: sqlite3.Connection, transaction_id: int) -> None:
 
 
 def rebuild(connection: sqlite3.Connection) -> None:
-    """Write the hours of all closed transactions."""
+    """Write the hours of all closed transactions; a second for some thousand of them."""
     connection.execute("DELETE FROM energy_hours")
     connection.execute("DELETE FROM long_sessions")
     found = connection.execute("SELECT transaction_id FROM transactions WHERE state <> 'open'")
-    for (transaction_id,) in found.fetchall():
+    closed = found.fetchall()
+    log.info("energy by hour: summing up %d transactions, once", len(closed))
+    for (transaction_id,) in closed:
         _store_closed(connection, transaction_id)
 
 

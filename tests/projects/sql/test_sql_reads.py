@@ -11,7 +11,7 @@ from gevent.monkey import get_original
 from gway import resolver
 from gway.errors import GwayError, UsageError
 from gway.projects.sql.database import Database
-from gway.projects.sql.sql import Databases
+from gway.projects.sql.sql import Databases, StorageError
 from gway.resolver import Gateway
 
 from .conftest import ITEMS, add, another_process_holds, names
@@ -140,3 +140,25 @@ def test_two_gateways_do_not_share_databases(workspace: Path, tmp_path: Path) ->
             opened.append(gateway.sql.open("a.sqlite").path)
         gateway.close()
     assert opened[0] != opened[1]
+
+
+def test_a_vacuum_gives_free_space_back_and_loses_nothing(database: Database) -> None:
+    database.transact(lambda one: one.executemany(
+        "INSERT INTO items (name) VALUES (?)", [(f"{number:0400}",) for number in range(2_000)]
+    ))  # fmt: skip
+    database.execute("DELETE FROM items WHERE item_id > 10")
+    size = database.path.stat().st_size
+    freed = database.vacuum()
+    assert freed > 500_000
+    assert database.path.stat().st_size <= max(size, 2_000_000) - freed
+    assert len(database.query("SELECT * FROM items")) == 10
+    database.execute("INSERT INTO items (name) VALUES ('after')")
+    assert database.integrity() == []
+
+
+def test_a_vacuum_waits_for_no_one_for_ever(path: Path) -> None:
+    database = Database(path, lock_timeout_s=0.05)
+    database.migrate("test", [ITEMS])
+    with another_process_holds(path), pytest.raises(StorageError, match="locked"):
+        database.vacuum()
+    database.close()
