@@ -93,7 +93,7 @@ class Reader:
         key = (entry.charger, entry.connection)
         if entry.type in ("open", "close") and entry.leg != "central":
             self._conversations.pop(key, None)
-        if not entry.direction:
+        if entry.direction not in ("in", "out"):
             return entry
         at = parse_time(entry.time)
         judged = self._conversation(key).judge(entry.frame, entry.direction, at)

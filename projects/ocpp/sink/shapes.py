@@ -39,9 +39,9 @@ class Pen:
         """Write a line of the log for a person."""
         parts = [
             (clock(entry.time), _DIM),
-            (f"{one_line(entry.charger):<18}", _BOLD),
+            (f"{entry.charger:<18}", _BOLD),
             (ARROWS.get(entry.direction, "--"), _DIM if entry.direction == "in" else ""),
-            (f"{one_line(name_of(entry)):<32}", ""),
+            (f"{name_of(entry):<32}", ""),
             (f"{latency(entry.latency_ms):>9}", _DIM),
             self._verdict(entry),
         ]
@@ -51,7 +51,7 @@ class Pen:
             room = self._width - used
             rest = "" if room < MARGIN else rest if len(rest) <= room else rest[: room - 1] + "…"
         parts.append((rest, _DIM))
-        return " ".join(self._paint(text, style) for text, style in parts).rstrip()
+        return " ".join(self._paint(one_line(text), style) for text, style in parts).rstrip()
 
     def _verdict(self, entry: Entry) -> tuple[str, str]:
         if entry.verdict == OK:
@@ -110,7 +110,9 @@ def faults_for_people(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
     """Shape what `validate` gives for a terminal."""
     for row in rows:
         where = " ".join(
-            str(each) for each in (row["charger"], ARROWS[row["direction"]], row["action"]) if each
+            str(each)
+            for each in (row["charger"], ARROWS.get(row["direction"], "--"), row["action"])
+            if each
         )
         yield one_line(
             f"line {row['line']}: {where}: {row['rule']} ({row['paragraph']}): {row['text']}"

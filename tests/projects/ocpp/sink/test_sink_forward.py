@@ -18,6 +18,9 @@ import pytest
 import websockets
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from gway.projects.ocpp.evcs.link import LinkError
+from gway.projects.ocpp.sink.relay import Relay
+
 DEADLINE_S = 15
 BOOT = '[2, "boot",\t"BootNotification", {"chargePointModel": "M",  "chargePointVendor": "V"}]'
 BEAT = '[2,"b\\u00e4","Heartbeat",{}]'
@@ -425,3 +428,20 @@ def test_a_central_system_that_does_not_read_makes_the_charger_wait(
 
     asyncio.run(talk())
     assert [json.loads(text)[1] for text in central.received] == [f"m{n}" for n in range(count)]
+
+
+def test_a_central_system_without_a_sign_of_life_is_given_up() -> None:
+    class Dead:
+        pings = 0
+
+        def receive(self) -> bytes | None:
+            return None  # ten quiet seconds
+
+        def ping(self) -> None:
+            self.pings += 1
+
+    relay = Relay.__new__(Relay)
+    relay._link = dead = Dead()  # type: ignore[assignment]
+    with pytest.raises(LinkError, match="no sign of life"):
+        relay._read()
+    assert dead.pings == 2

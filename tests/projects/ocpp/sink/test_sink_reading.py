@@ -132,6 +132,12 @@ def test_what_was_found_at_the_handshake_is_told_again(tmp_path: Path) -> None:
     assert rules(path) == [(1, "no-subprotocol")]
 
 
+def test_a_direction_that_is_none_is_no_frame(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(encode_entry(entry(1, BAD, "sideways")) + b"\n")
+    assert rules(path) == []
+
+
 def test_hostile_files_are_read_to_their_end(tmp_path: Path) -> None:
     path = tmp_path / "x"
     junk = [
