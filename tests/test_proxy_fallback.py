@@ -22,6 +22,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from gway.recipes import find, load
+
 pytestmark = pytest.mark.flag("proxy")
 
 FAR = '''
@@ -127,14 +129,46 @@ def cloud(workspace: Path, start: Start) -> Callable[..., Site]:
 
 
 @pytest.fixture
-def local(start: Start) -> Callable[[str], Site]:
-    return lambda remote: start("etron/local_proxy", "local_proxy", proxy=remote)
+def local(start: Start) -> Callable[..., Site]:
+    """Start the recipe of one place; its remote takes no chargers unless told otherwise."""
+
+    def call(proxy: str, remote: str = "ws://127.0.0.1:1/ocpp/csms") -> Site:
+        return start("etron/local_proxy", "local_proxy", proxy=proxy, remote=remote)
+
+    return call
+
+
+def unused_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return int(found.getsockname()[1])
 
 
 @pytest.fixture
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
+    return unused_port()
+
+
+def charge(run: Any, site: Site, charger_id: str) -> None:
+    """Let a simulated charger make one session."""
+    words = ["--cp-path", f"ocpp/csms/{charger_id}", "--pre-charge-delay", "0", "--duration", "1"]
+    ran = run("ocpp.evcs", "simulate", "--ws-port", site.ws_port, *words, "--interval", "1")
+    assert ran.code == 0, ran.stderr
+
+
+def sessions(site: Site) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]]
+    found = json.loads(site.get("/api/ocpp/data/transactions").text)["transactions"]
+    return found
+
+
+def test_the_two_recipes_find_each_other_with_nothing_said() -> None:
+    there = load(find("etron/cloud", Path.cwd())).names()
+    here = load(find("etron/local_proxy", Path.cwd())).names()
+    assert here["proxy"] == f"http://127.0.0.1:{there['port']}"
+    ports = [recipe[name] for recipe in (here, there) for name in ("port", "ws_port")]
+    assert len(set(ports)) == 4
+    words = [word for line in load(find("etron/local_proxy", Path.cwd())).lines for word in line[1]]
+    assert f"ws://127.0.0.1:{there['ws_port']}/ocpp/csms" in words
 
 
 def test_the_clouds_pages_are_there_while_the_cloud_is_and_local_ones_always(
@@ -164,16 +198,30 @@ def test_the_clouds_pages_are_there_while_the_cloud_is_and_local_ones_always(
         assert is_away()
 
 
+def test_a_session_made_while_the_cloud_was_away_is_there_when_it_is_back(
+    local: Any, cloud: Any, run: Any, eventually: Any, free_port: int
+) -> None:
+    ws_port = unused_port()
+    here = local(f"http://127.0.0.1:{free_port}", f"ws://127.0.0.1:{ws_port}/ocpp/csms")
+    charge(run, here, "CP1")
+    (made,) = sessions(here)
+    there = cloud(port=free_port, ws_port=ws_port)
+    (told,) = eventually(
+        lambda: [each for each in sessions(there) if each["state"] == "stopped"], 90
+    )
+    for name in ("charger_id", "id_tag", "meter_start_wh", "meter_stop_wh", "energy_wh", "reason"):
+        assert told[name] == made[name]
+    assert len(sessions(there)) == 1
+
+
 def test_both_run_in_one_workspace_with_a_database_each(
     local: Any, cloud: Any, run: Any, workspace: Path
 ) -> None:
     there = cloud()
     here = local(there.state["url"])
-    words = ["--cp-path", "ocpp/csms/CP1", "--pre-charge-delay", "0", "--duration", "1"]
-    ran = run("ocpp.evcs", "simulate", "--ws-port", here.ws_port, *words, "--interval", "1")
-    assert ran.code == 0, ran.stderr
-    assert len(json.loads(here.get("/api/ocpp/data/transactions").text)["transactions"]) == 1
-    assert json.loads(there.get("/api/ocpp/data/transactions").text)["transactions"] == []
+    charge(run, here, "CP1")
+    assert len(sessions(here)) == 1
+    assert sessions(there) == []
     assert list((workspace / "work/local_proxy/ocpp/records/CP1").glob("*.dat"))
     assert not (workspace / "work/ocpp/records").exists()
     # A command that names no site is for the unnamed one while both run.
