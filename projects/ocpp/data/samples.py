@@ -58,11 +58,26 @@ def samples_of(raw: str) -> Iterator[Sample]:
 
 
 def _sample(time: datetime | None, time_raw: str, one: Mapping[str, Any]) -> Sample:
+    """Fill in the defaults of SPEC 7; in place, a session of a night has twenty thousand."""
+    given = one.get
+    measurand = str(given("measurand") or DEFAULTS["measurand"])
+    return Sample(
+        time,
+        time_raw,
+        str(one["value"]),
+        measurand,
+        str(given("unit") or _default_unit(measurand)),
+        str(given("context") or DEFAULTS["context"]),
+        str(given("location") or DEFAULTS["location"]),
+        str(given("phase") or DEFAULTS["phase"]),
+        str(given("format") or DEFAULTS["format"]),
+    )
+
+
+def _default_unit(measurand: str) -> str:
     from gway.projects.ocpp.messages.meters import default_unit  # slow to load, rarely needed
 
-    words = {name: str(one.get(name) or default) for name, default in DEFAULTS.items()}
-    unit = str(one.get("unit") or default_unit(words["measurand"]))
-    return Sample(time=time, time_raw=time_raw, value=str(one["value"]), unit=unit, **words)
+    return default_unit(measurand)
 
 
 def unique(rows: Iterable[Mapping[str, Any]]) -> list[Taken]:
