@@ -466,7 +466,7 @@ class Crowd:
     def run(self, seconds: float) -> None:
         until = self.clock.now + seconds
         while self.clock.now < until:
-            if any([self.serve(bench) for bench in self.benches]):
+            if sum(self.serve(bench) for bench in self.benches):
                 continue
             alarms = [bench.alarm for bench in self.benches if bench.alarm is not None]
             self.clock.now = max(self.clock.now, min(alarms))
