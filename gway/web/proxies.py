@@ -49,7 +49,6 @@ class Proxies:
                 break
         if environ.get("HTTP_X_FORWARDED_PROTO", "").strip().lower() == "https":
             environ["wsgi.url_scheme"] = "https"
-        environ["gway.forwarded"] = True
 
     def _trusts(self, text: str) -> bool:
         address = _parsed(text)

@@ -326,6 +326,8 @@ class Site:
             shown = self._to_login(request)
             if shown is not None:
                 return shown
+        if self.gate.is_login(request) and ("X-GWAY-Stale", "csrf") in headers:
+            return redirect(request.path)  # a form from before a restart: here is a fresh one
         reply = self._problem(request, status, error.message, error.hint, None)
         reply.headers.extend(headers)
         if isinstance(error, NotSignedIn) and self.gate.login_path is not None:

@@ -17,8 +17,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from gway.errors import UsageError
-from gway.projects.sql.writer import StorageError
+from gway.errors import GwayError, UsageError
 from gway.projects.web.auth.basic import Basic
 from gway.projects.web.auth.guard import Guard
 from gway.projects.web.auth.passwords import Hasher, check_password, hash_password
@@ -33,6 +32,7 @@ from gway.projects.web.auth.store import (
 )
 from gway.settings import Setting
 from gway.web.auth import COOKIE_BYTES, Gate, Visitor, bearer_of, session_name
+from gway.web.reply import Problem
 from gway.web.request import SAFE_METHODS, Request
 
 if TYPE_CHECKING:
@@ -166,10 +166,13 @@ class Accounts:
             return
         try:
             self.refresh()
-        except (sqlite3.Error, StorageError) as error:
-            if not self._snapshot.users:
-                raise  # nobody knows whether there are accounts: nobody comes in
+        except (sqlite3.Error, GwayError) as error:
             log.error("the accounts cannot be read, what was known of them counts: %s", error)
+            if not self._snapshot.users:  # nobody knows whether there are any: nobody comes in
+                self._look_at = 0.0
+                raise Problem(
+                    503, "the accounts cannot be read now", hint="the log says why"
+                ) from None
 
     def _take(self, fresh: Snapshot) -> None:
         if fresh.revision <= self._snapshot.revision:

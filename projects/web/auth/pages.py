@@ -176,6 +176,7 @@ def view_post_create_user(name: str, role: Role | None = None, password: str = "
     :param role: what it may do
     :param password: empty for one that is made and shown this once
     """
+    _request()  # a password does not belong on a command line
     given = password or new_password()
     try:
         kind = book().create(name, given, role)
@@ -212,6 +213,7 @@ def view_post_set_password(name: str, password: str = "") -> Page:
     :param name: of the account
     :param password: empty for one that is made and shown this once
     """
+    _request()  # a password does not belong on a command line
     given = password or new_password()
     try:
         book().set_password(name, given)

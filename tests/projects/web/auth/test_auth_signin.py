@@ -133,6 +133,14 @@ def test_signing_out_ends_the_session_on_the_server(people: Accounts, browser: B
     assert people.sessions() == []
 
 
+def test_a_form_from_before_a_restart_is_replaced_by_a_fresh_one(
+    people: Accounts, browser: Browser
+) -> None:
+    browser.token()
+    answer = browser.post("/web/auth/login", {"csrf": "0" * 64, "name": "ada"})
+    assert (answer.status, answer.location) == (303, "/web/auth/login")
+
+
 def test_signing_out_needs_a_post_with_the_token(people: Accounts, browser: Browser) -> None:
     browser.sign_in("ada")
     assert browser.get("/web/auth/logout").status == 405

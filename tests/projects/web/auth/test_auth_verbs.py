@@ -25,7 +25,7 @@ from gway.projects.web.auth.passwords import (
     is_password,
     new_password,
 )
-from tests.visitors import PASSWORD
+from tests.visitors import PASSWORD, Browser
 
 Run = Callable[..., Any]
 
@@ -153,7 +153,32 @@ def test_a_damaged_database_stops_the_start_and_stays_as_it_is(
     assert (work / "accounts.sqlite").read_bytes() == b"no database" * 1000
 
 
+def test_while_the_accounts_cannot_be_read_nobody_comes_in(
+    accounts: Accounts, browser: Browser, work: Path
+) -> None:
+    assert browser.get("/shop/shelf").status == 200
+    work.mkdir(exist_ok=True)
+    (work / "accounts.sqlite").write_bytes(b"no database" * 1000)
+    for _ in range(3):
+        answer = browser.get("/shop/shelf")
+        assert answer.status == 503
+        assert str(work) not in answer.text
+    (work / "accounts.sqlite").unlink()
+    assert browser.get("/shop/shelf").status == 200
+
+
 # --- the command line ---
+
+
+def test_no_page_takes_a_password_from_a_command_line(people: Accounts) -> None:
+    for attempt in (
+        lambda: auth.view_post_create_user("eve", password=PASSWORD),
+        lambda: auth.view_post_set_password("vito", password="another good one"),
+        lambda: auth.view_post_login("ada", PASSWORD),
+    ):
+        with pytest.raises(UsageError, match="for browsers"):
+            attempt()
+    assert len(auth.list()) == 3
 
 
 def test_a_made_password_is_printed_once_and_fits(run: Run, work: Path) -> None:
