@@ -82,6 +82,8 @@ class Gate:
         """The one page that is there for whoever is not known."""
         self.login_required = False
         """Whether even this machine has to sign in, accounts or not."""
+        self.basic_realm: str | None = None
+        """What programs may send name and password for; None: they may not."""
         networks = str(gw.settings.get(TRUSTED_PROXIES)).replace(",", " ").split()
         self.proxies = Proxies(networks)
 
@@ -134,7 +136,7 @@ class Gate:
             return request.visitor
         visitor = self._known(request)
         if visitor is None:
-            raise _not_signed_in("this needs a sign-in")
+            raise self._stranger(request, "this needs a sign-in")
         request.visitor = visitor
         return visitor
 
@@ -182,6 +184,19 @@ class Gate:
 
     def _csrf_for(self, session: str) -> str:
         return hmac.new(self._secret, session.encode(), hashlib.sha256).hexdigest()
+
+    def _stranger(self, request: Request, message: str) -> NotSignedIn:
+        challenges = ['Bearer realm="gway"']
+        # A browser would ask for name and password in a window of its own.
+        if self.basic_realm is not None and not request.header("Sec-Fetch-Site"):
+            challenges.append(f'Basic realm="{self.basic_realm}", charset="UTF-8"')
+        return NotSignedIn(
+            401,
+            message,
+            hint="sign in, or send 'Authorization: Bearer <token>'; that of a running server is in "
+            "work/server.json",
+            headers=[("WWW-Authenticate", challenge) for challenge in challenges],
+        )
 
     def _known(self, request: Request) -> Visitor | None:
         visitor = self._by_token(request)
@@ -251,7 +266,7 @@ class Gate:
         if not origin and not fetch_site and not session:  # no browser
             if visitor.via == "basic":
                 return
-            raise _not_signed_in("a program that changes something must send its token")
+            raise self._stranger(request, "a program that changes something must send its token")
         if fetch_site not in ("", "same-origin") or not _own_origin(request, origin, fetch_site):
             raise Problem(403, "another site asked for this change")
         sent = request.header("X-CSRF-Token") or _first(request.body_values.get("csrf"))
@@ -300,16 +315,6 @@ def bearer_of(request: Request) -> str | None:
 def _browser(request: Request) -> str:
     """Return what the CSRF token is bound to: the session, before it the browser's cookie."""
     return request.cookie(session_name(request)) or request.cookie(cookie_name(request))
-
-
-def _not_signed_in(message: str) -> NotSignedIn:
-    return NotSignedIn(
-        401,
-        message,
-        hint="sign in, or send 'Authorization: Bearer <token>'; that of a running server is in "
-        "work/server.json",
-        headers=[("WWW-Authenticate", 'Bearer realm="gway"')],
-    )
 
 
 def _digest(token: str) -> bytes:

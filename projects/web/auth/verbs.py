@@ -219,7 +219,7 @@ def config_basic(*, realm: str = "GWAY", remember_s: float = 60.0) -> None:
     basic = book().basic
     basic.on, basic.realm, basic.remember_s = True, realm, remember_s
     gate: Gate = gw.service(Gate)
-    gate.login_required = True
+    gate.login_required, gate.basic_realm = True, realm
 
 
 # Last in the file: below it the builtin of this name is out of reach.

@@ -99,6 +99,16 @@ def test_with_config_basic_even_this_machine_signs_in_and_a_start_needs_an_accou
     assert program.get("/api/shop/items", **basic("ada")).status == 200
 
 
+def test_programs_are_asked_for_a_password_and_browsers_are_not(
+    people: Accounts, site: Site
+) -> None:
+    auth.config_basic(realm="Depot")
+    answer = Browser(site, accept="*/*").get("/api/shop/items")
+    assert answer.headers["www-authenticate"] == 'Basic realm="Depot", charset="UTF-8"'
+    answer = Browser(site, accept="*/*").get("/api/shop/items", SEC_FETCH_SITE="same-origin")
+    assert answer.headers["www-authenticate"] == 'Bearer realm="gway"'
+
+
 def test_a_right_password_is_hashed_once(
     people: Accounts, program: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
