@@ -90,6 +90,17 @@ def test_a_command_goes_to_a_charger_only_with_the_token(at: Any, cloud: Cloud) 
     assert at("ocpp.csms", "nothing").code == 2
 
 
+def test_a_token_may_do_what_its_role_may(at: Any, cloud: Cloud, run: Any) -> None:
+    made = run("web.auth", "token", "laptop", "--role", "viewer", "--json", cwd=cloud.folder)
+    assert made.code == 0, made.stderr
+    env = {"GWAY_TOKEN": json.loads(made.stdout)["token"]}
+    assert "CP1" in at("ocpp.csms", "chargers", env=env).stdout
+    refused = at("ocpp.csms", "reset", "CP1", "--type", "Soft", env=env)
+    assert refused.code == 1
+    assert "(403)" in refused.stderr
+    assert "--role ROLE" in refused.stderr
+
+
 def test_a_person_types_the_token_unseen(cloud: Cloud, workspace: Path) -> None:
     """The token is asked for on the terminal when the server wants one."""
     main, terminal = pty.openpty()
