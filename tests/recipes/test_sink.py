@@ -106,3 +106,11 @@ def test_a_wrong_address_to_pass_on_to_is_said_at_once(run) -> None:
         ran = run("run", str(RECIPE), "--port", "0", "--ws_port", "0", "--forward", wrong)
         assert ran.code == 2, ran.stderr
         assert "Traceback" not in ran.stderr
+
+
+def test_options_that_cannot_be_kept_are_said_at_once(run, workspace: Path) -> None:
+    (workspace / "no.pem").write_text("no certificate")
+    for wrong in (("--ca", "nowhere.pem"), ("--ca", "no.pem"), ("--keep", "-1")):
+        ran = run("web.app", "setup-app", "ocpp.sink", *wrong)
+        assert ran.code == 2, ran.stderr
+        assert "Traceback" not in ran.stderr

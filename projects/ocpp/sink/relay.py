@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import base64
 import logging
+import ssl
 from collections import deque
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -30,8 +32,7 @@ NO_STATUS = 1005
 ABNORMAL = 1006
 GOING_AWAY = 1001
 QUIET_TURNS = 3  # of ten seconds each without a sign of life, pings notwithstanding
-FULL_BYTES = 256 * 1024  # so much may wait for a slow charger before more is read for it
-LOOK_S = 0.05
+LOOK_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,17 @@ def checked_forward(url: str) -> str:
             "chargers have their own; --forward-credentials passes them on",
         )
     return url
+
+
+def checked_ca(file: Path) -> Path:
+    """Give a file of certificates back if it can be used; raise UsageError otherwise."""
+    try:
+        ssl.create_default_context(cafile=file)
+    except OSError as error:  # what ssl raises is one, too
+        raise UsageError(
+            f"cannot use the certificates of {file}: {error.strerror or error}", "a file in PEM"
+        ) from None
+    return file
 
 
 def address_for(forward: str, charger_id: str) -> str:
@@ -198,7 +210,7 @@ class Relay(Session):
         """Read no more for a charger that does not; its connection gives it ten seconds."""
         from gevent import sleep
 
-        while self.connection.open and self.connection.waiting_bytes > FULL_BYTES:
+        while self.connection.open and self.connection.waiting_bytes:
             sleep(LOOK_S)
 
     def _end_charger(self, code: int, reason: str) -> None:

@@ -13,6 +13,7 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
+from gway.errors import UsageError
 from gway.projects.ocpp.csms.admission import SUBPROTOCOL, BadCredentials, parse_basic
 from gway.projects.ocpp.csms.runtime import GeventRuntime
 from gway.projects.ocpp.evcs.link import LinkError, WebSocketLink
@@ -20,7 +21,14 @@ from gway.projects.ocpp.sink.alone import Alone, Session
 from gway.projects.ocpp.sink.answers import TransactionIds
 from gway.projects.ocpp.sink.book import Library
 from gway.projects.ocpp.sink.recorder import LogFile, Recorder
-from gway.projects.ocpp.sink.relay import Relay, Upstream, address_for, checked_forward, is_basic
+from gway.projects.ocpp.sink.relay import (
+    Relay,
+    Upstream,
+    address_for,
+    checked_ca,
+    checked_forward,
+    is_basic,
+)
 from gway.projects.ocpp.sink.tally import Tallies
 from gway.projects.ocpp.sink.tap import Tap, stamp
 from gway.projects.ocpp.sink.verdicts import (
@@ -87,6 +95,13 @@ class Sink:
         """Say from now on how to work, and open the log."""
         if options.forward:
             checked_forward(options.forward)
+        if options.ca is not None:
+            checked_ca(options.ca)
+        for name in ("max_mb", "max_hours", "keep", "interval_s", "late_after_s"):
+            if getattr(options, name) < 0:
+                raise UsageError(
+                    f"{getattr(options, name):g} is less than nothing", f"{name}: 0 or more"
+                )
         self.options = options
         if self._recorder is not None:
             self._recorder.close()
@@ -137,7 +152,7 @@ class Sink:
     # --- what is noted ---------------------------------------------------------------
 
     def note(self, entry: Entry) -> None:
-        """Write a line of the log, count it and show it; callable from a native thread."""
+        """Write a line of the log, count it and keep it for the page; on the hub."""
         self.recorder.put(encode_entry(entry) + b"\n")
         self.tallies.add(entry)
         shown = entry

@@ -430,6 +430,42 @@ def test_a_central_system_that_does_not_read_makes_the_charger_wait(
     assert [json.loads(text)[1] for text in central.received] == [f"m{n}" for n in range(count)]
 
 
+def test_a_charger_that_does_not_read_makes_the_central_system_wait(
+    serve, central: Central
+) -> None:
+    sink = serve("sink", "ocpp.sink", "--forward", central.url)
+    process = psutil.Process(sink.process.pid)
+    filler = "x" * 20_000
+    count = 2_000  # 40 MB
+    sent = 0
+    got: list[int] = []
+
+    async def flood(connection: Any) -> None:
+        nonlocal sent
+        for number in range(count):
+            await connection.send(json.dumps([3, f"m{number}", {"data": filler}]))
+            sent += 1
+
+    async def talk() -> None:
+        central._talk = flood
+        before = process.memory_info().rss
+        async with central.running(write_limit=65_536), charger(sink) as socket:
+            socket.transport.pause_reading()
+            seen = -1
+            while seen != sent or not sent:  # until nothing moves any more
+                seen = sent
+                await asyncio.sleep(0.5)
+            assert sent < count
+            assert process.memory_info().rss - before < 20 * 1024 * 1024
+            socket.transport.resume_reading()
+            async with asyncio.timeout(60):
+                while len(got) < count:
+                    got.append(int(json.loads(await socket.recv())[1][1:]))
+
+    asyncio.run(talk())
+    assert got == list(range(count))
+
+
 def test_a_central_system_without_a_sign_of_life_is_given_up() -> None:
     class Dead:
         pings = 0
