@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import ssl
+import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from urllib.parse import parse_qs, urlsplit
@@ -321,3 +324,23 @@ def test_a_page_from_a_server_is_shown_as_one_from_here(shop, server, cli):
     assert cli(*words, "--html").stdout == "<p>CP1</p>\n"
     assert server.asked[-1]["path"] == "/shop/summary"
     assert cli(*words, "--csv").code == 1
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl here")
+def test_a_certificate_is_checked_and_one_of_your_own_can_be_trusted(shop, server, gw, tmp_path):
+    pem, key = tmp_path / "own.pem", tmp_path / "own.key"
+    command = "openssl req -x509 -nodes -days 2 -newkey rsa:2048 -subj /CN=localhost"
+    names = ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(pem)]
+    subprocess.run([*command.split(), *names], check=True, capture_output=True, timeout=30)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem, key)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.handle_error = lambda *args: None  # the handshake that we break off
+    at = remote.Server(f"https://localhost:{server.server_port}", "s3cret")
+    with pytest.raises(GwayError, match="no certificate that is trusted here") as caught:
+        remote.request(gw, at, "GET", "/api/shop/chargers", {})
+    assert "GWAY_REMOTE_CA" in caught.value.hint
+    assert server.asked == [], "the token was not told to a stranger"
+    gw.settings.override("REMOTE_CA", str(pem))
+    assert remote.request(gw, at, "GET", "/api/shop/chargers", {}) == {"status": "Accepted"}
+    assert server.asked[0]["token"] == "Bearer s3cret"
