@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 
 class Turns:
     """Hands out moments, `rate` of them in a second.
@@ -29,14 +31,15 @@ class Turns:
 
 
 class Governor:
-    """What all outlets share: messages in all, connections in all.
+    """What all outlets share: messages in all, connections in all, their numbers.
 
     :param total_rate: messages per second over all chargers
     :param connect_rate: connections opened per second over all chargers
     """
 
-    __slots__ = ("connects", "messages")
+    __slots__ = ("connects", "messages", "serials")
 
     def __init__(self, total_rate: float = 200.0, connect_rate: float = 50.0) -> None:
         self.messages = Turns(total_rate)
         self.connects = Turns(connect_rate)
+        self.serials = count(1)  # no two connections of a process have one number

@@ -93,6 +93,8 @@ class Outlet(Sender):
     def look(self) -> None:
         """Something new was committed for this charger: a row, or a latest message."""
         self._more = self._stale = True
+        while len(self._rows) > 1:  # an operator may have put something before them
+            self._rows.pop()
         self._pump()
 
     def charger_online(self) -> None:
@@ -163,7 +165,7 @@ class Outlet(Sender):
         status = answers.ACCEPTED if conf.id_tag_info is None else conf.id_tag_info.status
         changes: list[Change] = []
         known = self._store.local_tx(self.charger_id, conf.transaction_id)
-        if known is not None and known != row.local_tx:
+        if conf.transaction_id > 0 and known is not None and known != row.local_tx:
             text = f"the remote gave id {conf.transaction_id} again, which was transaction {known}"
             changes.append(Finding("remote-restored", text, known))
         tag = answers.tag_of(row.payload)

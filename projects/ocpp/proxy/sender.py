@@ -101,7 +101,7 @@ class Sender(Uplink):
             self._hang_up("the charger is away")
             self._dial.again(now, self._options.first_retry_s)
         elif not self._send_waiting(now) and now >= self._beat_at + self._registered.interval_s:
-            self._send("heartbeat", f"h{self._serial}-{self.counts['sent']}", "Heartbeat", b"{}")
+            self._send("heartbeat", f"h{self.connection}-{self.counts['sent']}", "Heartbeat", b"{}")
 
     def _is_booted(self, now: float) -> bool:
         """Tell whether the remote has accepted who we are (P3)."""
@@ -136,11 +136,11 @@ class Sender(Uplink):
         self.state = LinkState.BOOTING
         boot = self._boot
         if boot is not None and now >= self._boot_at:
-            name = f"b{self._serial}-{self.counts['sent']}"
+            name = f"b{self.connection}-{self.counts['sent']}"
             self._send("boot", name, boot.action, boot.payload, latest=boot)
 
     def _send_ask(self, now: float) -> None:
-        name = f"a{self._serial}-{self.counts['sent']}"
+        name = f"a{self.connection}-{self.counts['sent']}"
         payload = msgspec.json.encode({"idTag": self._asks[0].id_tag})
         self._send("authorize", name, "Authorize", payload, tag=self._asks[0].id_tag)
 
@@ -162,7 +162,7 @@ class Sender(Uplink):
         if not self._is_turn(now):
             return True
         if latest is not None:
-            name = f"l{self._serial}-{self.counts['sent']}"
+            name = f"l{self.connection}-{self.counts['sent']}"
             self._send("latest", name, latest.action, latest.payload, latest=latest)
         elif row is not None:
             self._send_row(row)
@@ -268,5 +268,9 @@ class Sender(Uplink):
 
 
 def boot_digest(boot: Latest) -> str:
-    """Give a word by which a Boot of the same content is known again."""
-    return f"{payloads.digest(boot.action, boot.payload):x}"
+    """Give a word by which a Boot of the same content is known again, however it is spelled."""
+    try:
+        content = msgspec.json.encode(msgspec.json.decode(boot.payload), order="sorted")
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        content = boot.payload
+    return f"{payloads.digest(boot.action, content):x}"

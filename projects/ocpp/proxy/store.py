@@ -9,8 +9,10 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
+
 from gway.errors import GwayError, UsageError
-from gway.projects.ocpp.data.codec import micros, tag_key
+from gway.projects.ocpp.data.codec import boot_of, micros, tag_key
 from gway.projects.ocpp.proxy import payloads, schema
 from gway.projects.ocpp.proxy.ports import (
     BootAccepted,
@@ -32,6 +34,16 @@ from gway.projects.sql.sql import Database, Unit
 
 FIRST_RESERVATION = 2**30  # ours for the remote's; operators give small ones
 STOP = "StopTransaction"
+BOOT_NAMES = (
+    ("vendor", "chargePointVendor"),
+    ("model", "chargePointModel"),
+    ("serial", "chargePointSerialNumber"),
+    ("firmware", "firmwareVersion"),
+    ("iccid", "iccid"),
+    ("imsi", "imsi"),
+    ("meter_type", "meterType"),
+    ("meter_serial", "meterSerialNumber"),
+)
 
 PUT = (
     "INSERT INTO outbox (charger_id, local_tx, action, payload, digest, periodic, state, at)"
@@ -148,7 +160,28 @@ class Store:
             "SELECT kind, action, payload, version, after FROM proxy_latest"
             " WHERE charger_id = ? AND (kind = 'Boot' OR delivered < version)"
         )
-        return [Latest(*one) for one in self._peek(sql, charger_id)]
+        known = [Latest(*one) for one in self._peek(sql, charger_id)]
+        if not any(one.kind == "Boot" for one in known):
+            known.extend(self._boot_before(charger_id))
+        return known
+
+    def _boot_before(self, charger_id: str) -> list[Latest]:
+        """Give what a charger said of itself before there was a proxy.
+
+        It may be connected for months before it boots again (SPEC-J 5.4).
+        """
+        sql = "SELECT boot FROM chargers WHERE charger_id = ? AND boot IS NOT NULL"
+        found = self._peek(sql, charger_id) if self._has_chargers() else []
+        boot = boot_of(found[0][0]) if found else None
+        if boot is None:
+            return []
+        names = {wire: getattr(boot, name) for name, wire in BOOT_NAMES}
+        payload = msgspec.json.encode({name: text for name, text in names.items() if text})
+        return [Latest("Boot", "BootNotification", payload, 0)]
+
+    def _has_chargers(self) -> bool:
+        sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'chargers'"
+        return self._one(sql) is not None
 
     def registration(self, charger_id: str) -> Registration:
         """Tell which Boot the remote accepted."""

@@ -83,7 +83,6 @@ class Uplink:
         self._dialled_at = 0.0
         self._unsettled: tuple[Sequence[Change], Callable[[], None]] | None = None
         self._commit_at: float | None = None
-        self._serial = 0
         self._pumping = self._again = self._over = False
 
     @property
@@ -141,8 +140,7 @@ class Uplink:
             return
         self._dial.tried(now)
         self.counts["connects"] += 1
-        self._serial += 1
-        self.connection = self._serial
+        self.connection = next(self._governor.serials)
         self.state = LinkState.CONNECTING
         self._dialled_at = now
         self._driver.connect(self.charger_id, self.connection)

@@ -94,6 +94,16 @@ def test_the_same_boot_again_is_not_sent() -> None:
     assert bench.actions == ["BootNotification"]
 
 
+def test_the_same_boot_in_another_spelling_is_not_sent() -> None:
+    bench = Bench().boot()
+    spelled = b'{ "chargePointModel": "M", "chargePointVendor": "V" }'
+    bench.store.put_latest("CP1", "Boot", "BootNotification", spelled)
+    bench.outlet.look()
+    bench.cut()
+    bench.open()
+    assert bench.actions == ["BootNotification"]
+
+
 def test_boot_always_sends_it_on_each_connection() -> None:
     bench = Bench(Options(boot="always")).boot()
     bench.cut()
@@ -624,6 +634,31 @@ def test_a_refused_transaction_that_is_over_is_not_stopped() -> None:
     bench.pass_time(1)
     assert bench.commands == []
     assert bench.actions[-1] == "StopTransaction"
+
+
+def test_a_remote_that_gives_no_real_id_with_a_refusal_is_not_from_a_backup() -> None:
+    bench = Bench().boot()
+    for local_tx in (1, 2):
+        bench.put_start(local_tx, timestamp=f"T{local_tx}")
+        bench.pass_time(1)
+        bench.answer(transactionId=0, idTagInfo={"status": "Invalid"})
+    assert bench.store.findings == []
+    assert bench.store.maps == {("CP1", 1): 0, ("CP1", 2): 0}
+
+
+def test_what_an_operator_lets_wait_again_goes_before_what_came_later() -> None:
+    bench = Bench().boot()
+    for number in range(6):
+        bench.put(None, "DataTransfer", vendorId=str(number))
+    rows = bench.store.rows["CP1"]
+    dead = rows.pop(2)
+    bench.cut()
+    bench.open()
+    bench.store.rows["CP1"] = dict(sorted({**rows, 2: dead}.items()))
+    bench.outlet.look()
+    serve(bench)
+    told = [payload["vendorId"] for action, payload in bench.calls if action == "DataTransfer"]
+    assert told == ["0", "0", "1", "2", "3", "4", "5"]
 
 
 def test_going_on_with_a_refused_tag_can_be_chosen() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from gway.errors import GwayError, UsageError
+from gway.projects.ocpp.data import schema as data_schema
 from gway.projects.ocpp.facts import (
     Frame,
     Orphan,
@@ -177,6 +178,27 @@ def test_a_boot_is_known_to_be_accepted(store: Store) -> None:
     assert store.registration("CP1") == Registration("abc", 60)
     commit(store, BootAccepted("", 60))
     assert store.registration("CP1").boot_digest == ""
+
+
+def test_a_charger_that_booted_before_the_proxy_came_has_its_boot_told(
+    database: Database, store: Store
+) -> None:
+    database.migrate("ocpp", data_schema.STEPS)
+    boot = '{"vendor":"V","model":"M","firmware":"1.2","serial":null}'
+    database.execute(
+        "INSERT INTO chargers (charger_id, boot, first_seen_at, last_seen_at)"
+        " VALUES ('CP1', ?, 0, 0), ('CP2', NULL, 0, 0)",
+        (boot,),
+    )
+    (latest,) = store.latest("CP1")
+    assert latest.payload == (
+        b'{"chargePointVendor":"V","chargePointModel":"M","firmwareVersion":"1.2"}'
+    )
+    assert store.latest("CP2") == []
+    unit = database.unit()
+    store.put_latest(unit, "CP1", "Boot", "BootNotification", b'{"real":1}')
+    database.wait_for(unit)
+    assert [one.payload for one in store.latest("CP1")] == [b'{"real":1}']
 
 
 def test_a_refused_tag_is_known_in_any_case_until_it_is_accepted(store: Store) -> None:
