@@ -33,6 +33,7 @@ from gway import credentials
 from gway.errors import GwayError, UsageError
 from gway.loader import PACKAGE, mount
 from gway.marks import Told, access_of, web_name
+from gway.refusals import Refused, refused, unreachable
 from gway.site import RECORD
 
 if TYPE_CHECKING:
@@ -238,8 +239,8 @@ def _ask(
 ) -> Answer:
     try:
         return _send(gateway, server, method, path, values, accept)
-    except Refused as refused:
-        if refused.status != 401 or server.token or not server.asked:
+    except Refused as error:
+        if error.status != 401 or server.token or not server.asked:
             raise
         if server.in_the_clear and not server.plain:
             raise
@@ -276,9 +277,9 @@ def _send(
             data = answer.read(MAX_ANSWER_BYTES + 1)
             found = Answer(data, answer.headers.get_content_type(), _columns(answer.headers))
     except HTTPError as error:
-        raise _refused(error, server) from None
+        raise refused(error, server) from None
     except (URLError, HTTPException, OSError) as error:
-        raise _unreachable(error, server) from None
+        raise unreachable(error, server) from None
     if len(data) > MAX_ANSWER_BYTES:
         raise GwayError(f"{server.url} answered with more than {MAX_ANSWER_BYTES >> 20} MiB")
     return found
@@ -350,63 +351,6 @@ def _page(answer: Answer, server: Server, name: str, format: Format) -> Page:
     data = dict(content) if isinstance(content, dict) else {"value": content}
     rows = data.pop("rows", None)
     return Page(title=name, name=name, rows=rows, data=data, columns=answer.columns)
-
-
-# --- failures ----------------------------------------------------------------
-
-
-class Refused(GwayError):
-    """A server's refusal, with its status."""
-
-    def __init__(self, message: str, hint: str | None, status: int) -> None:
-        super().__init__(message, hint)
-        self.status = status
-
-
-def _refused(error: HTTPError, server: Server) -> Refused:
-    """Make an error of a status, with the server's own words where it gave some."""
-    with error:
-        try:
-            told = json.loads(error.read(1 << 16))
-        except (ValueError, OSError):
-            told = {}
-    if not isinstance(told, dict):
-        told = {}
-    said = told.get("error") or told.get("message") or error.reason
-    if isinstance(said, dict):
-        said = said.get("message") or error.reason
-    if 300 <= error.code < 400:
-        said = f"it sends us on to {error.headers.get('Location')}, where no token goes"
-    hint = _hint(error, server, str(said)) or told.get("hint")
-    return Refused(f"{server.url}: {said} ({error.code})", hint and str(hint), error.code)
-
-
-def _hint(error: HTTPError, server: Server, said: str) -> str | None:
-    """Say what helps on a command line; None leaves it to the server."""
-    if error.code == 401 and server.token:
-        return "it may have expired; on that server `gway web.auth token NAME` makes another"
-    if error.code == 401:
-        return f"{credentials.WAYS}; on that server `gway web.auth token NAME` makes one"
-    if error.code == 403 and "needs the role" in said:
-        return "on that server `gway web.auth token NAME --role ROLE` makes a token that may"
-    if error.code in (429, 503) and (after := error.headers.get("Retry-After", "")).isdigit():
-        return f"try again in {after} s"
-    if error.code == 404 and said.startswith("there is nothing at "):
-        return "the recipe of that server has to set the project up: `web app setup-app PROJECT`"
-    return None
-
-
-def _unreachable(error: Exception, server: Server) -> GwayError:
-    reason = getattr(error, "reason", None) or error
-    if isinstance(reason, ssl.SSLCertVerificationError):
-        return GwayError(
-            f"{server.url} has no certificate that is trusted here: {reason.verify_message}",
-            "GWAY_REMOTE_CA=FILE names certificates to trust, too",
-        )
-    if isinstance(reason, ssl.SSLError):
-        return GwayError(f"{server.url} does not speak TLS as it should: {reason.reason}")
-    hint = "is it running?" if "refused" in str(reason) else None
-    return GwayError(f"{server.url} does not answer: {reason}", hint)
 
 
 # --- values ------------------------------------------------------------------
