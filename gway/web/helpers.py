@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from gway.web import formats
+from gway.web import formats, tables
 from gway.web.assets import FRAMEWORK_STATIC, Fingerprints
 from gway.web.request import CURRENT
 
@@ -35,11 +35,14 @@ class Helpers:
         return {
             "csrf": csrf,
             "iso": formats.iso,
+            "kept": kept,
             "label": formats.label,
             "plain": formats.plain,
+            "plain_table": tables.plain_table,
             "query": query,
             "show": formats,
             "static": self.static,
+            "twin": self.twin,
             "url": self.url,
             "utc": formats.utc,
         }
@@ -63,6 +66,24 @@ class Helpers:
         path = f"{base}/{name.replace('_', '-')}" if name else base
         return path + _encoded(values)
 
+    def twin(self, suffix: str, view: str = "", without: Iterable[str] = ()) -> str:
+        """Return the address of a page's other form, with the page's request values.
+
+        :param suffix: `csv` or `json`
+        :param view: whose; default: the page that is being shown
+        :param without: request values that are left out
+        :returns: empty where it is not known which page this is
+        """
+        request = CURRENT.get()
+        if view:
+            path = self.url(view)
+        elif request is None or request.path.startswith("/render/") or request.path == "/":
+            return ""
+        else:
+            path = request.path.rstrip("/")
+        changes = query(**dict.fromkeys(without))
+        return f"{path}.{suffix}{'' if changes == '?' else changes}"
+
 
 def dashed(project: str) -> str:
     """Return the path of a project: `ocpp.my_thing` becomes `ocpp/my-thing`."""
@@ -85,6 +106,16 @@ def query(**changes: Any) -> str:
     request = CURRENT.get()
     values: dict[str, Any] = dict(request.query) if request is not None else {}
     return _encoded({**values, **changes}) or "?"
+
+
+def kept(*without: str) -> list[tuple[str, str]]:
+    """Return the request values of this page for the hidden fields of a form.
+
+    :param without: names that the form has fields of its own for
+    """
+    request = CURRENT.get()
+    values: Mapping[str, Iterable[str]] = {} if request is None else request.query
+    return [(name, one) for name, all_ in values.items() if name not in without for one in all_]
 
 
 def _encoded(values: Mapping[str, Any]) -> str:

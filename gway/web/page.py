@@ -19,6 +19,7 @@ from gway.resolver import current
 from gway.web import formats
 
 if TYPE_CHECKING:
+    from gway.web.tables import Table
     from gway.web.templates import Shelf
 
 Row = Mapping[str, Any]
@@ -131,11 +132,13 @@ class PageMaker:
         scripts: Sequence[str] = (),
         styles: Sequence[str] = (),
         status: int = 200,
+        table: Table | None = None,
         **extra: Any,
     ) -> Page:
         """Render `views/<template>.html` and return it as a page.
 
-        The template sees every name of `data` and `extra`, and `title`, `rows`, `columns`.
+        The template sees every name of `data` and `extra`, and `title`, `rows`, `columns`,
+        `table`.
 
         :param template: file name without `.html`
         :param title: the page's title; default: the template's name in words
@@ -145,8 +148,13 @@ class PageMaker:
         :param scripts: files of the project's `static/` that the layout loads as scripts
         :param styles: files of the project's `static/` that the layout loads as styles
         :param status: HTTP status
+        :param table: the page's table, which has its rows and columns (`gway.web.tables`)
         :param extra: further values for the template that are no data of the page
         """
+        if table is not None:
+            rows = table.rows if rows is None else rows
+            columns = table.names if columns is None else columns
+            extra["table"] = table
         page = Page(
             title=title or formats.label(template),
             name=template,
@@ -174,6 +182,11 @@ class PageMaker:
     def fragment(self, template: str, **values: Any) -> Page:
         """Render a template for a part of a page; shorter than a call with `data`."""
         return Page(self._shelf.render(template, values), name=template)
+
+    def url(self, view: str = "", **values: Any) -> str:
+        """Return the address of a view of this project, as `url` in a template does."""
+        address: str = self._helpers.url(view, **values)
+        return address
 
     @cached_property
     def _helpers(self) -> Any:
