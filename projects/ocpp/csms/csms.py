@@ -227,6 +227,7 @@ def setup_app(
         "heartbeat_s": heartbeat_s,
     }
     _central().configure(**{name: value for name, value in given.items() if value is not None})
+    _hear_strays()
 
 
 def ws_connect(upgrade: Upgrade) -> Accept | Refuse:
@@ -236,12 +237,17 @@ def ws_connect(upgrade: Upgrade) -> Accept | Refuse:
 
 @hookimpl
 def gway_server_started() -> None:
+    _hear_strays()
+
+
+def _hear_strays() -> None:
     """Hear of chargers whose address leads to nothing, which no other project could tell of."""
     from gway.web.routes import Site
 
-    site: Site = gw.service(Site)
-    if any(mount.project == "ocpp.csms" for mount in site.mounts.values()):
-        site.ws_routes.setdefault("/", _central().door.stray)
+    if gw.has_service(Site):
+        site: Site = gw.service(Site)
+        if any(mount.project == "ocpp.csms" for mount in site.mounts.values()):
+            site.ws_routes.setdefault("/", _central().door.stray)
 
 
 @hookimpl

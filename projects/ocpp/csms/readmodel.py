@@ -123,10 +123,10 @@ def _has_status(charger: Charger, wanted: str) -> bool:
 
 
 @lru_cache(maxsize=20_000)
-def natural(charger_id: str) -> tuple[tuple[int, str], ...]:
+def natural(charger_id: str) -> tuple[tuple[int, int, str], ...]:
     """Give a key that sorts CP2 before CP10."""
     parts = _DIGITS.split(charger_id.casefold())
-    return tuple((int(part), "") if part.isdecimal() else (-1, part) for part in parts if part)
+    return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part)
 
 
 def _id_key(charger: Charger) -> Any:
