@@ -8,25 +8,28 @@ tokens only hashes are kept, in `work/accounts.sqlite`.
 from __future__ import annotations
 
 from gway.projects.web.auth.accounts import IDLE, LONGEST
+from gway.projects.web.auth.admin import (
+    view_post_create_token,
+    view_post_create_user,
+    view_post_delete_user,
+    view_post_revoke_token,
+    view_post_set_password,
+    view_post_set_role,
+    view_post_sign_out_user,
+    view_token,
+    view_tokens,
+    view_user,
+    view_users,
+)
 from gway.projects.web.auth.pages import (
     view_account,
     view_index,
     view_login,
-    view_post_create_token,
-    view_post_create_user,
-    view_post_delete_user,
     view_post_end_others,
     view_post_end_session,
     view_post_login,
     view_post_logout,
     view_post_password,
-    view_post_revoke_token,
-    view_post_set_password,
-    view_post_set_role,
-    view_post_sign_out_user,
-    view_tokens,
-    view_user,
-    view_users,
 )
 from gway.projects.web.auth.verbs import (
     config_basic,
@@ -70,6 +73,7 @@ __all__ = [
     "view_post_set_password",
     "view_post_set_role",
     "view_post_sign_out_user",
+    "view_token",
     "view_tokens",
     "view_user",
     "view_users",

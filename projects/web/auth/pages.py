@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
-
-import msgspec
 
 from gway import access
 from gway.errors import GwayError, UsageError
-from gway.projects.web.auth import verbs
 from gway.projects.web.auth.accounts import PROJECT
-from gway.projects.web.auth.passwords import SHORTEST, new_password
-from gway.projects.web.auth.verbs import Role, book
+from gway.projects.web.auth.passwords import SHORTEST
+from gway.projects.web.auth.verbs import book
 from gway.projects.web.auth.wayback import local_path
-from gway.web.auth import ROLES, Visitor
+from gway.web.auth import Visitor
 from gway.web.page import Page, PageMaker
 from gway.web.reply import Problem, Redirect
 from gway.web.request import CURRENT, Request
@@ -31,7 +27,7 @@ def view_login(next: str = "") -> Page | Redirect:
 
     :param next: address of the page to go to afterwards
     """
-    request = _request()
+    request = asked()
     back = _way_back(next)
     if request.visitor is not None:
         return Redirect(back)
@@ -46,7 +42,7 @@ def view_post_login(name: str = "", password: str = "", next: str = "") -> Page 
     :param password: its password
     :param next: address of the page to go to
     """
-    request, back = _request(), _way_back(next)
+    request, back = asked(), _way_back(next)
     try:
         book().sign_in(request, name, password)
     except Problem as problem:
@@ -58,14 +54,14 @@ def view_post_login(name: str = "", password: str = "", next: str = "") -> Page 
 @access(role="viewer", method="POST")
 def view_post_logout() -> Redirect:
     """Sign out."""
-    book().sign_out(_request())
-    return Redirect(f"{_base()}/login")
+    book().sign_out(asked())
+    return Redirect(f"{base()}/login")
 
 
 def _login(back: str, *, name: str = "", error: GwayError | None = None, status: int = 200) -> Page:
     # A link from another site comes without the cookie of who is signed in; the page's own
     # second request has it.
-    again = error is None and _request().header("Sec-Fetch-Site") == "cross-site"
+    again = error is None and asked().header("Sec-Fetch-Site") == "cross-site"
     return PAGES(
         "login",
         title="Sign in",
@@ -84,7 +80,7 @@ def _login(back: str, *, name: str = "", error: GwayError | None = None, status:
 
 def view_index() -> Redirect:
     """Show who is signed in."""
-    return Redirect(f"{_base()}/account")
+    return Redirect(f"{base()}/account")
 
 
 def view_account() -> Page:
@@ -100,7 +96,7 @@ def view_post_password(current: str, new: str, again: str) -> Page | Redirect:
     :param new: the new one
     :param again: the new one once more
     """
-    request, visitor = _request(), _own()
+    request, visitor = asked(), _own()
     try:
         if new != again:
             raise UsageError("these were two different passwords")
@@ -108,7 +104,7 @@ def view_post_password(current: str, new: str, again: str) -> Page | Redirect:
         book().guard.check(users, visitor.name, current, request.remote_addr)
         book().set_password(visitor.name, new)
     except GwayError as error:
-        return _told(_account, error)
+        return told(_account, error)
     book().begin_session(request, visitor.name)
     return _account(done="The password is changed. You are signed out everywhere else.")
 
@@ -120,19 +116,19 @@ def view_post_end_session(session: str) -> Redirect:
     :param session: which one
     """
     book().end_session(_own().name, session)
-    return Redirect(f"{_base()}/account")
+    return Redirect(f"{base()}/account")
 
 
 @access(role="viewer", method="POST")
 def view_post_end_others() -> Redirect:
     """Sign out everywhere else."""
-    own = book().session(_request())
+    own = book().session(asked())
     book().end_sessions(_own().name, b"" if own is None else own.digest)
-    return Redirect(f"{_base()}/account")
+    return Redirect(f"{base()}/account")
 
 
 def _account(error: GwayError | None = None, done: str = "", status: int = 200) -> Page:
-    request = _request()
+    request = asked()
     visitor = request.visitor or Visitor("", "viewer", "nobody")
     own = book().session(request) if visitor.via == "account" else None
     rows = [
@@ -159,204 +155,20 @@ def _account(error: GwayError | None = None, done: str = "", status: int = 200) 
     )
 
 
-# --- everybody's -------------------------------------------------------------
-
-
-@access(role="admin")
-def view_users() -> Page:
-    """List the accounts."""
-    return _users()
-
-
-@access(role="admin", method="POST")
-def view_post_create_user(name: str, role: Role | None = None, password: str = "") -> Page:
-    """Make an account.
-
-    :param name: a-z, 0-9 and . _ @ + -
-    :param role: what it may do
-    :param password: empty for one that is made and shown this once
-    """
-    _request()  # a password does not belong on a command line
-    given = password or new_password()
-    try:
-        kind = book().create(name, given, role)
-    except GwayError as error:
-        return _told(_users, error)
-    if password:
-        return _users(done=f"{name.strip().lower()} is {kind} from now on.")
-    return _users(secret=("The password of " + name.strip().lower(), given))
-
-
-@access(role="admin")
-def view_user(name: str) -> Page:
-    """Show one account and what can be changed.
-
-    :param name: of the account
-    """
-    return _user(name)
-
-
-@access(role="admin", method="POST")
-def view_post_set_role(name: str, role: Role) -> Page | Redirect:
-    """Give an account another role.
-
-    :param name: of the account
-    :param role: what it may do
-    """
-    return _changed(name, lambda: book().set_role(book().user(name).name, role))
-
-
-@access(role="admin", method="POST")
-def view_post_set_password(name: str, password: str = "") -> Page:
-    """Give an account another password, and sign it out everywhere.
-
-    :param name: of the account
-    :param password: empty for one that is made and shown this once
-    """
-    _request()  # a password does not belong on a command line
-    given = password or new_password()
-    try:
-        book().set_password(name, given)
-    except GwayError as error:
-        return _told(lambda **told: _user(name, **told), error)
-    if password:
-        return _user(name, done="The password is changed.")
-    return _user(name, secret=(f"The password of {name.lower()}", given))
-
-
-@access(role="admin", method="POST")
-def view_post_sign_out_user(name: str) -> Page | Redirect:
-    """Sign an account out everywhere.
-
-    :param name: of the account
-    """
-    return _changed(name, lambda: book().end_sessions(book().user(name).name))
-
-
-@access(role="admin", method="POST")
-def view_post_delete_user(name: str) -> Page | Redirect:
-    """Delete an account.
-
-    :param name: of the account
-    """
-    try:
-        book().delete(name)
-    except GwayError as error:
-        return _told(lambda **told: _user(name, **told), error)
-    return Redirect(f"{_base()}/users")
-
-
-def _users(
-    error: GwayError | None = None,
-    done: str = "",
-    secret: tuple[str, str] | None = None,
-    status: int = 200,
-) -> Page:
-    rows = [msgspec.structs.asdict(row) for row in verbs.list()]
-    more: dict[str, Any] = {
-        "error": error,
-        "done": done,
-        "secret": secret,
-        "roles": ROLES,
-        "shortest": SHORTEST,
-    }
-    return PAGES("users", title="Accounts", rows=rows, styles=STYLES, status=status, **more)
-
-
-def _user(
-    name: str,
-    error: GwayError | None = None,
-    done: str = "",
-    secret: tuple[str, str] | None = None,
-    status: int = 200,
-) -> Page:
-    user = book().user(name)
-    data = {
-        "name": user.name,
-        "role": user.role,
-        "created_at": user.created_at,
-        "password_at": user.changed_at,
-        "signed_in_at": user.signed_in_at,
-    }
-    rows = [msgspec.structs.asdict(row) for row in verbs.sessions(user.name)]
-    more: dict[str, Any] = {
-        "error": error,
-        "done": done,
-        "secret": secret,
-        "roles": ROLES,
-        "shortest": SHORTEST,
-    }
-    return PAGES(
-        "user", title=user.name, data=data, rows=rows, styles=STYLES, status=status, **more
-    )
-
-
-def _changed(name: str, change: Callable[[], object]) -> Page | Redirect:
-    try:
-        change()
-    except GwayError as error:
-        return _told(lambda **told: _user(name, **told), error)
-    return Redirect(f"{_base()}/user?name={book().user(name).name.replace('+', '%2B')}")
-
-
-# --- API tokens --------------------------------------------------------------
-
-
-@access(role="admin")
-def view_tokens() -> Page:
-    """List the API tokens."""
-    return _tokens()
-
-
-@access(role="admin", method="POST")
-def view_post_create_token(name: str, role: Role = "viewer", expires: float | None = None) -> Page:
-    """Make an API token.
-
-    :param name: what it is for
-    :param role: what it may do
-    :param expires: after so many days
-    """
-    try:
-        text, made = book().create_token(name, role, expires)
-    except GwayError as error:
-        return _told(_tokens, error)
-    return _tokens(secret=(f"The token {made.name}", text))
-
-
-@access(role="admin", method="POST")
-def view_post_revoke_token(name: str) -> Page | Redirect:
-    """Remove an API token.
-
-    :param name: of the token
-    """
-    try:
-        book().revoke_token(name)
-    except GwayError as error:
-        return _told(_tokens, error)
-    return Redirect(f"{_base()}/tokens")
-
-
-def _tokens(
-    error: GwayError | None = None, secret: tuple[str, str] | None = None, status: int = 200
-) -> Page:
-    rows = [msgspec.structs.asdict(row) for row in verbs.tokens()]
-    more: dict[str, Any] = {"error": error, "done": "", "secret": secret, "roles": ROLES}
-    return PAGES("tokens", title="API tokens", rows=rows, styles=STYLES, status=status, **more)
-
-
 # --- inner -------------------------------------------------------------------
 
 
-def _told(page: Callable[..., Page], error: GwayError) -> Page:
+def told(page: Callable[..., Page], error: GwayError) -> Page:
     """Show a page again with what went wrong."""
     if not isinstance(error, Problem):
         return page(error=error, status=400)
-    _request().reply_headers.extend(error.headers)
+    asked().reply_headers.extend(error.headers)
     # A 401 would tell the page's script that the session is over.
     return page(error=error, status=403 if error.status == 401 else error.status)
 
 
-def _request() -> Request:
+def asked() -> Request:
+    """Return the request that is answered; UsageError outside one."""
     request = CURRENT.get()
     if request is None:
         raise UsageError("this page is for browsers", "see `gway help web.auth`")
@@ -364,15 +176,16 @@ def _request() -> Request:
 
 
 def _own() -> Visitor:
-    visitor = _request().visitor
+    visitor = asked().visitor
     if visitor is None or visitor.via != "account":
         raise Problem(403, "you came in without an account", hint="sign in with one")
     return visitor
 
 
-def _base() -> str:
-    return _request().site.path_of(PROJECT)
+def base() -> str:
+    """Return where this project is on the site."""
+    return asked().site.path_of(PROJECT)
 
 
 def _way_back(text: str) -> str:
-    return local_path(text, never=(f"{_base()}/login", f"{_base()}/logout"))
+    return local_path(text, never=(f"{base()}/login", f"{base()}/logout"))

@@ -150,6 +150,30 @@ def test_only_admins_see_everybody(people: Accounts, site: Site, page: str) -> N
         assert browser.get(f"/web/auth/{page}").status == status
 
 
+def test_the_tables_are_filtered_sorted_and_paged_by_their_address(
+    ada: Browser, people: Accounts
+) -> None:
+    for name in ("nightly", "weekly"):
+        people.create_token(name, "viewer")
+    names = lambda path: [row["name"] for row in ada.get(path).json]  # noqa: E731
+    assert names("/web/auth/users.json?sort=-name") == ["vito", "olga", "ada"]
+    assert names("/web/auth/users.json?q=OPER") == ["olga"]
+    assert names("/web/auth/users.json?per_page=1&page=2") == ["olga"]
+    assert names("/web/auth/tokens.json?q=week") == ["weekly"]
+    assert ada.get("/web/auth/users?sort=salt").status == 400
+    page = ada.get("/web/auth/users?q=nobody").text
+    assert 'value="nobody"' in page
+    assert "There are no accounts" not in page
+
+
+def test_a_token_has_a_page_of_its_own(ada: Browser, people: Accounts) -> None:
+    people.create_token("nightly", "viewer")
+    assert "/web/auth/token?name=nightly" in ada.get("/web/auth/tokens").text
+    page = ada.get("/web/auth/token?name=nightly").text
+    assert "Revoke it" in page
+    assert ada.get("/web/auth/token?name=none").status == 404
+
+
 def test_no_twin_of_a_page_holds_a_hash(ada: Browser, people: Accounts) -> None:
     for page in ("users.json", "users.csv", "user.json?name=ada", "tokens.json", "account.json"):
         answer = ada.get(f"/web/auth/{page}")
