@@ -14,6 +14,7 @@ from random import Random
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from gway.projects.ocpp.proxy.answers import tag_of
 from gway.projects.ocpp.proxy.governor import Governor
 from gway.projects.ocpp.proxy.line import InTurn, Line
 from gway.projects.ocpp.proxy.orders import Orders
@@ -58,6 +59,7 @@ class Forwarder:
         self.lines: dict[str, Line] = {}
         self.paused = False
         self.closed = False
+        self.trusts: Callable[[str], None] | None = None
         self._clock = Now(gateway.now)
         self._hub: Any = get_hub()
         self._chance = Random()
@@ -179,7 +181,13 @@ class Forwarder:
         """Tell whether a charger may connect; only in mode transparent it may not."""
         if self.options.mode != "transparent":
             return True
-        return self.line(charger_id).outlet.admits()
+        outlet = self.line(charger_id).outlet
+        if outlet.admits():
+            return True
+        # One that was never here has first to say what the remote wants to hear of it.
+        return outlet.state is LinkState.BOOTING and not any(
+            one.kind == "Boot" for one in self.store.latest(charger_id)
+        )
 
     def authorize(self, charger_id: str, id_tag: str) -> TagWord | None:
         """Ask the remote about a tag for at most `authorize_s`; blocks its greenlet."""
@@ -234,6 +242,10 @@ class Forwarder:
 
     def _command(self, line: Line, token: int, action: str, payload: bytes) -> None:
         outlet = line.outlet
+        if action == "RemoteStartTransaction" and self.trusts is not None:
+            id_tag = tag_of(payload)
+            if id_tag:
+                self.trusts(id_tag)  # with AuthorizeRemoteTxRequests off nobody asks again
         answer = self.orders.carry_out(line.charger_id, action, payload)
         line.tell(outlet.command_answered, token, answer)
 

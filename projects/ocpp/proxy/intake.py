@@ -14,6 +14,7 @@ from typing import cast
 
 import msgspec
 
+from gway.projects.ocpp.data.codec import tag_key
 from gway.projects.ocpp.facts import (
     Frame,
     Orphan,
@@ -33,6 +34,7 @@ from gway.projects.sql.sql import Unit
 
 log = logging.getLogger("ocpp.proxy")
 
+TRUSTED = 10_000  # tags that the remote accepted lately
 NO_TRANSACTION = -1  # of a message whose id could not be read: no map row ever fits
 LATEST = ("BootNotification", "StatusNotification")
 #: What is queued only if the settings say so (P5).
@@ -59,6 +61,7 @@ class Intake:
     def __init__(self, store: Store, also: frozenset[str] = frozenset()) -> None:
         self.store = store
         self.also = also & OPTIONAL
+        self._trusted: dict[str, None] = {}
         self.told: Callable[[str], None] = _nobody
         self.ask: Callable[[str, str], TagWord | None] = _no_answer
 
@@ -147,8 +150,11 @@ class Intake:
         refused = self.store.refused(id_tag)
         if not refused and not _is_unknown(decision):
             return decision
-        word = self.ask(charger_id, id_tag)
-        status = refused if word is None else word.status
+        # A start waits for nobody: it has what the remote said last (P1).
+        word = self.ask(charger_id, id_tag) if purpose is Purpose.AUTHORIZE else None
+        status = refused or self._known(id_tag) if word is None else word.status
+        if word is not None and word.status == TagStatus.ACCEPTED:
+            self.trust(id_tag)
         if not status:
             return decision
         if status == TagStatus.CONCURRENT_TX and decision is not None:
@@ -159,6 +165,17 @@ class Intake:
         elif decision is not None and decision.status is TagStatus.ACCEPTED:
             return decision
         return TagDecision(_status(status), why, "remote")
+
+    def trust(self, id_tag: str) -> None:
+        """Keep in mind that the remote accepted a tag, or ordered a start with it."""
+        key = tag_key(id_tag)
+        self._trusted.pop(key, None)
+        self._trusted[key] = None
+        if len(self._trusted) > TRUSTED:
+            del self._trusted[next(iter(self._trusted))]
+
+    def _known(self, id_tag: str) -> str:
+        return str(TagStatus.ACCEPTED) if tag_key(id_tag) in self._trusted else ""
 
 
 def _status(word: str) -> TagStatus:

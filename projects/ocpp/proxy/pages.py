@@ -103,7 +103,7 @@ def view_reconcile(
         found=found,
         good=GOOD,
         charger_id=charger_id or "",
-        since=since,
+        since=f"{since:%Y-%m-%d}" if since is not None else "",
         q=q,
         sort=sort,
         per_page=per_page,
@@ -154,14 +154,13 @@ def view_post_drop(sequence: int) -> Page:
 
 def _values(q: str, sort: str, page: int, per_page: int) -> Row:
     known = verbs.proxy().forwarder is not None
-    status = verbs.status()
-    rows = arranged(status["chargers"], COLUMNS, q, sort)
+    told = verbs.status()
+    rows = arranged(told["chargers"], COLUMNS, q, sort)
     return {
-        "status": status,
+        "told": told,
         "dead": verbs.dead() if known else [],
         "findings": verbs.proxy().desk.findings(PER_PAGE) if known else [],
         "all_rows": rows,
-        "columns": COLUMNS,
         "q": q,
         "sort": sort,
         "per_page": per_page,

@@ -76,6 +76,7 @@ class Proxy:
         intake = Intake(store, also)
         intake.told = self.forwarder.look
         intake.ask = self.forwarder.authorize
+        self.forwarder.trusts = intake.trust
         gateway.service(Subscription).intake = intake
         if self._serving:
             self.began()
@@ -115,7 +116,7 @@ class Proxy:
         forwarder = self.forwarder
         now = self._gateway.now()
         waiting, dead, duplicates, sessions = self._desk.figures()
-        names = sorted({*forwarder.lines, *waiting, *dead, *sessions})
+        names = sorted({*forwarder.lines, *waiting, *dead, *sessions, *duplicates})
         chargers = [
             {
                 "charger_id": name,
@@ -169,7 +170,8 @@ class Proxy:
         if disk > DISK_ALARM_PERCENT:
             found.append(f"The disk is {disk:.0f} % full: what waits needs room on it.")
         if dead:
-            found.append(f"The remote will not take {dead} messages: see the dead letters.")
+            messages = "a message" if dead == 1 else f"{dead} messages"
+            found.append(f"The remote does not have {messages}: see the dead letters.")
         return found
 
     def disk_percent(self) -> float:
@@ -201,7 +203,7 @@ def _line_row(line: Line | None) -> Row:
         "link": str(outlet.state),
         "last_error": "" if outlet.state is LinkState.ONLINE else outlet.last_error,
         "in_flight": flight.action if flight is not None else "",
-        "skew_s": None if outlet.skew_s is None else round(outlet.skew_s, 1),
+        "skew_s": None if outlet.skew_s is None else round(outlet.skew_s, 1) + 0.0,
     }
 
 

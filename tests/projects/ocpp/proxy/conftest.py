@@ -319,3 +319,11 @@ def pair(workspace: Path) -> Iterator[Callable[..., Pair]]:
     yield start
     for one in made:
         one.close()
+
+
+@pytest.fixture(scope="module")
+def shared_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    """Two sites for all tests of a module, which use a charger of their own each."""
+    made = Pair(tmp_path_factory.mktemp("sites"), "", None)
+    yield made
+    made.close()

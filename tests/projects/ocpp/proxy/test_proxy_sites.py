@@ -2,22 +2,303 @@
 
 from __future__ import annotations
 
+import json
+import time
+
 import pytest
+
+from tests.projects.ocpp.proxy.conftest import story
 
 pytestmark = pytest.mark.flag("proxy")
 
 T1 = "2026-03-01T09:00:00Z"
+ALLOW = "TAG:user=Ada\n"
+
+
+def a_session(charger, first_wh=1_000, at="2026-03-01T08:00:00Z", tag="TAG"):
+    started = charger.start(first_wh, at, tag)
+    charger.values(started, first_wh + 500, first_wh + 1_500)
+    charger.stop(started, first_wh + 3_000, T1)
+    return started
 
 
 def test_a_whole_session_arrives_with_its_own_words_and_another_id(pair, eventually):
     sites = pair()
+    other = sites.charger("CP2")
+    other.boot()
+    a_session(other, 50)  # so that ids differ on the two sides
+    charger = sites.charger("CP 1/ä".replace("/", " "))
+    charger.charger_id = "CP%201%20%C3%A4"
+    charger.boot()
+    a_session(charger)
+    eventually(sites.drained, 10)
+    assert story(sites.local) == story(sites.remote)
+    assert {row[0] for row in story(sites.remote)} == {"CP 1 ä", "CP2"}
+    assert [row[8] for row in story(sites.remote)] == [3_000, 3_000]
+
+
+def test_sessions_before_across_and_after_an_outage_are_equal_on_both_sides(pair, eventually):
+    sites = pair()
     charger = sites.charger()
     charger.boot()
-    started = charger.start(1_000)
-    charger.values(started, 1_500, 2_500)
-    charger.stop(started, 4_000, T1)
+    a_session(charger)
+    across = charger.start(5_000, "2026-03-01T10:00:00Z")
     eventually(sites.drained, 10)
-    from tests.projects.ocpp.proxy.conftest import story
-
+    sites.between.partition()
+    began = time.monotonic()
+    charger.values(across, 6_000)
+    charger.stop(across, 7_000, "2026-03-01T11:00:00Z")
+    a_session(charger, 9_000, "2026-03-01T12:00:00Z")
+    reverse = charger.start(20_000, "2026-03-01T13:00:00Z")
+    assert time.monotonic() - began < 2, "nobody here waits for the remote"
+    assert len(story(sites.remote)) == 2
+    waiting = sites.row()
+    assert waiting["pending"] == 7
+    assert [one["remote_tx"] for one in waiting["sessions"]] == [None]
+    sites.between.heal()
+    sites.sync()
+    charger.values(reverse, 21_000)
+    charger.stop(reverse, 22_000, "2026-03-01T14:00:00Z")
+    eventually(sites.drained, 20)
     assert story(sites.local) == story(sites.remote)
-    assert len(story(sites.local)) == 1
+    assert len(story(sites.remote)) == 4
+
+
+def test_commands_of_the_remote_reach_the_charger_with_our_ids_and_unknown_ids_nobody(
+    pair, eventually
+):
+    sites = pair()
+    other = sites.charger("CP2")
+    other.boot()
+    other.start(1)
+    charger = sites.charger()
+    charger.boot()
+    charger.start(1, "2026-03-01T07:00:00Z")
+    started = charger.start(2_000)
+    eventually(lambda: sites.drained() and sites.row()["link"] == "online", 10)
+    there = {
+        row["start_time_raw"]: row["transaction_id"]
+        for row in sites.remote.rows("SELECT * FROM transactions WHERE charger_id = 'CP1'")
+    }["2026-03-01T08:00:00Z"]
+    path = "/api/ocpp/csms/send"
+
+    def send(action, payload, wait_s):
+        words = {"charger_id": "CP1", "action": action, "payload": payload, "wait_s": wait_s}
+        return sites.remote.get(path, "POST", words)
+
+    asked = send("RemoteStopTransaction", {"transactionId": there}, 0)
+    frame = charger.serve()
+    assert frame[2:] == ["RemoteStopTransaction", {"transactionId": started}]
+    rows = eventually(
+        lambda: [
+            row
+            for row in sites.remote.get("/api/ocpp/csms/commands?charger_id=CP1")
+            if row["command_id"] == asked["command_id"] and row["state"] == "answered"
+        ]
+    )
+    assert rows[0]["status"] == "Accepted"
+    refused = send("RemoteStopTransaction", {"transactionId": 99_999}, 5)
+    assert refused["status"] == "Rejected"
+    assert charger.commands == []
+    key = {"key": "AuthorizationKey", "value": "0123456789abcdef"}
+    assert send("ChangeConfiguration", key, 5)["status"] == "Rejected"
+    charger.leave()
+    eventually(lambda: not sites.row()["connected"])
+    away = send("Reset", {"type": "Soft"}, 5)
+    assert (away["state"], away["error_code"]) == ("failed", "GenericError")
+
+
+def test_a_remote_that_may_only_look_commands_nobody(pair, eventually):
+    sites = pair("--read-only")
+    charger = sites.charger()
+    charger.boot()
+    eventually(lambda: sites.row().get("link") == "online")
+    words = {"charger_id": "CP1", "action": "Reset", "payload": {"type": "Soft"}, "wait_s": 5}
+    told = sites.remote.get("/api/ocpp/csms/send", "POST", words)
+    assert (told["state"], told["error_code"]) == ("failed", "SecurityError")
+
+
+def test_a_tag_unknown_here_is_asked_of_the_remote_and_a_start_waits_for_nobody(
+    pair, eventually, workspace
+):
+    (workspace / "allow.cdv").write_text(ALLOW)
+    sites = pair("\n    - ocpp.rfid --allow allow.cdv")
+    charger = sites.charger()
+    charger.boot()
+    eventually(lambda: sites.row().get("link") == "online")
+
+    def word(tag):
+        return charger.call("Authorize", {"idTag": tag})["idTagInfo"]["status"]
+
+    assert (word("TAG"), word("GUEST")) == ("Accepted", "Accepted")
+    start = {"connectorId": 1, "idTag": "GUEST", "meterStart": 1, "timestamp": T1}
+    assert charger.call("StartTransaction", start)["idTagInfo"]["status"] == "Accepted"
+    sites.between.black_hole()
+    began = time.monotonic()
+    assert word("STRANGER") == "Invalid"
+    assert time.monotonic() - began < 3
+    began = time.monotonic()
+    start = {"connectorId": 2, "idTag": "STRANGER", "meterStart": 1, "timestamp": T1}
+    assert charger.call("StartTransaction", start)["idTagInfo"]["status"] == "Invalid"
+    assert word("TAG") == "Accepted"
+    assert time.monotonic() - began < 1
+
+
+def test_a_tag_that_the_remote_refuses_is_stopped_here_and_refused_from_then_on(pair, eventually):
+    sites = pair()
+    sites.remote.get("/api/ocpp/rfid/tag", "PUT", {"id_tag": "BAD", "blocked": True})
+    sites.between.partition()
+    charger = sites.charger()
+    charger.boot()
+    started = charger.start(1_000, tag="BAD")
+    sites.between.heal()
+    sites.sync()
+    frame = charger.serve(10)
+    assert frame[2:] == ["RemoteStopTransaction", {"transactionId": started}]
+    charger.stop(started, 1_200, T1)
+    eventually(sites.drained, 10)
+    assert story(sites.local)[0][8] == story(sites.remote)[0][8] == 200
+    assert charger.call("Authorize", {"idTag": "BAD"})["idTagInfo"]["status"] == "Blocked"
+    sites.between.partition()
+    start = {"connectorId": 1, "idTag": "bad", "meterStart": 1, "timestamp": T1}
+    assert charger.call("StartTransaction", start)["idTagInfo"]["status"] == "Blocked"
+
+
+def test_in_mode_transparent_chargers_wait_while_the_remote_is_away(pair, eventually):
+    sites = pair("--mode transparent")
+    charger = sites.charger()
+    charger.connect()
+    charger.boot()
+    eventually(lambda: sites.row()["link"] == "online")
+    sites.between.partition()
+    charger_is_away = lambda: not sites.row()["connected"]  # noqa: E731
+    eventually(charger_is_away, 10)
+    charger.leave()
+    with pytest.raises(Exception, match="503"):
+        charger.connect(0.2)
+    sites.between.heal()
+    sites.sync()
+    charger.connect(10)
+
+
+def test_local_killed_with_a_queue_goes_on_where_it_was(pair, eventually):
+    sites = pair()
+    charger = sites.charger()
+    charger.boot()
+    sites.between.partition()
+    a_session(charger)
+    before = sites.local.rows("SELECT sequence, payload FROM outbox WHERE state = 0")
+    assert len(before) == 4
+    sites.local.kill()
+    sites.local.start()
+    after = sites.local.rows("SELECT sequence, payload FROM outbox WHERE state = 0")
+    assert after == before
+    charger.leave()
+    sites.between.heal()
+    sites.sync()
+    eventually(sites.drained, 20)
+    assert story(sites.local) == story(sites.remote)
+
+
+def test_another_remote_is_refused_while_messages_wait_unless_told_to_keep_them(pair):
+    sites = pair()
+    charger = sites.charger()
+    charger.boot()
+    sites.between.partition()
+    a_session(charger)
+    sites.local.kill()
+    sites.local.words[2] = "ws://127.0.0.1:1/elsewhere"
+    with pytest.raises(AssertionError, match="4 messages wait for"):
+        sites.local.start()
+    path = sites.local.workspace / "local.gwr"
+    path.write_text(path.read_text().replace("[remote]", "[remote] --keep-queue"))
+    assert sites.local.start().get("/api/ocpp/proxy/status")["pending"] == 4
+
+
+def test_pause_holds_everything_and_resume_sends_it(pair, eventually):
+    sites = pair()
+    charger = sites.charger()
+    charger.boot()
+    eventually(lambda: sites.row()["link"] == "online")
+    sites.local.get("/api/ocpp/proxy/pause", "POST", {})
+    a_session(charger)
+    assert sites.status()["link"] == "paused"
+    assert sites.row()["pending"] == 4
+    assert story(sites.remote) == []
+    sites.local.get("/api/ocpp/proxy/resume", "POST", {})
+    eventually(sites.drained, 10)
+    assert story(sites.local) == story(sites.remote)
+
+
+def test_dead_letters_are_seen_sent_again_and_dropped(pair, eventually):
+    sites = pair()
+    charger = sites.charger()
+    charger.boot()
+    orphan = {"transactionId": 777, "meterStop": 5, "timestamp": T1}
+    charger.call("StopTransaction", orphan)
+    found = eventually(lambda: sites.local.get("/api/ocpp/proxy/dead"), 10)
+    assert found[0]["action"] == "StopTransaction"
+    assert found[0]["error"].startswith("no-start")
+    assert json.loads(found[0]["payload"]) == orphan
+    assert sites.status()["alarms"] == ["The remote does not have a message: see the dead letters."]
+    number = found[0]["sequence"]
+    sites.local.get("/api/ocpp/proxy/retry", "POST", {"sequence": number})
+    eventually(lambda: sites.local.get("/api/ocpp/proxy/dead"), 10)
+    dropped = sites.local.get("/api/ocpp/proxy/drop", "POST", {"sequence": number})
+    assert [row["sequence"] for row in dropped] == [number]
+    assert sites.local.get("/api/ocpp/proxy/dead") == []
+    status, _ = sites.local.ask("/api/ocpp/proxy/drop", "POST", {"sequence": number})
+    assert status == 404
+
+
+def test_reconcile_compares_both_sides_in_wh_and_says_where_its_figures_are_from(pair, eventually):
+    sites = pair(env={"GWAY_OCPP_REMOTE_TOKEN": "wrong"})
+    charger = sites.charger()
+    charger.boot()
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    a_session(charger, at=now)
+    eventually(sites.drained, 10)
+    told = sites.local.get("/api/ocpp/proxy/reconcile")
+    assert (told["source"], told["verdicts"]) == ("answers", {"answered": 1})
+    sites.local.end()
+    path = sites.local.workspace / "local.gwr"
+    web = f"[remote] --web {sites.remote.state['url']}"
+    path.write_text(path.read_text().replace("[remote]", web))
+    sites.local._env["GWAY_OCPP_REMOTE_TOKEN"] = sites.remote.state["token"]
+    sites.local.start()
+    told = sites.local.get("/api/ocpp/proxy/reconcile")
+    assert (told["source"], told["verdicts"], told["apart_wh"]) == ("remote", {"equal": 1}, 0)
+    (row,) = told["transactions"]
+    assert (row["local_wh"], row["remote_wh"], row["difference_wh"]) == (3_000, 3_000, 0)
+
+
+def test_metrics_and_page_tell_what_waits(pair, eventually):
+    sites = pair(env={"GWAY_OCPP_PROXY_ALARM_S": "0"})
+    charger = sites.charger()
+    charger.boot()
+    sites.between.partition()
+    a_session(charger)
+    status, text = sites.local.ask("/metrics")
+    assert status == 200
+    assert "ocpp_proxy_pending 4.0" in text
+    assert "ocpp_proxy_links_up 0.0" in text
+    assert "ocpp_proxy_alarms 1.0" in text
+    status, page = sites.local.ask("/ocpp/proxy/remote")
+    assert status == 200, sites.local.log.read_text()
+    assert "A message has waited" in page
+    assert "not told yet" not in page
+    assert sites.local.ask("/ocpp/proxy/reconcile")[0] == 200
+    rows = json.loads(sites.local.ask("/ocpp/proxy/remote.json")[1])
+    assert rows[0]["pending"] == 4 if isinstance(rows, list) else rows["rows"][0]["pending"] == 4
+
+
+def test_a_flapping_link_makes_few_connections(pair, eventually):
+    sites = pair()
+    charger = sites.charger()
+    charger.boot()
+    eventually(lambda: sites.row()["link"] == "online")
+    connects = sites.between.connects
+    sites.between.partition()
+    deadline = time.monotonic() + 6
+    eventually(lambda: time.monotonic() > deadline, 10)
+    assert 1 <= sites.between.connects - connects <= 4, "after 1, 2, 4 s"
