@@ -16,6 +16,7 @@ from gway.projects.ocpp.sink.verdicts import OK, UNJUDGED, Entry
 from gway.web.page import Page, PageMaker
 from gway.web.reply import Problem, Reply
 from gway.web.request import CURRENT
+from gway.web.tables import Column, table_of
 
 if TYPE_CHECKING:
     from gway.projects.ocpp.sink.service import Sink
@@ -42,15 +43,21 @@ COLUMNS = (
     "frame",
 )
 STATS_COLUMNS = (
-    "charger",
-    "action",
-    "calls",
-    "answers",
-    "errors",
-    "p50_ms",
-    "p95_ms",
-    "violations",
+    Column("charger", "Charger"),
+    Column("action", "Action"),
+    Column("calls", "Calls", kind="number"),
+    Column("answers", "Answers", kind="number"),
+    Column("errors", "Errors", kind="number"),
+    Column("junk", "Junk", kind="number"),
+    Column("p50_ms", "Median", kind="number", unit="ms", digits=1),
+    Column("p95_ms", "95 %", kind="number", unit="ms", digits=1),
+    Column("violations", "Violations", kind="number"),
+    Column("rules", "Rules", sortable=False, show=lambda row: _in_words(row["rules"])),
 )
+
+
+def _in_words(rules: dict[str, int]) -> str:
+    return ", ".join(f"{rule} {count}" for rule, count in rules.items())
 
 
 def _sink() -> Sink:
@@ -233,6 +240,21 @@ def _state(sink: Sink) -> Row:
 
 
 # --- counts ----------------------------------------------------------------------
+
+
+def view_stats(
+    *, q: str = "", sort: str = "charger", page: int = 1, per_page: int | None = None
+) -> Page:
+    """Show the counts since the start by charger and action.
+
+    :param q: only rows with these words in them
+    :param sort: a column's name, "-" before it for descending
+    :param page: from 1
+    :param per_page: rows on a page, 1000 at most
+    """
+    rows = _sink().tallies.rows()
+    table = table_of(rows, STATS_COLUMNS, q=q, sort=sort, page=page, per_page=per_page)
+    return PAGES("stats_page", title="Message counts", table=table)
 
 
 def render_stats() -> Page:

@@ -18,6 +18,7 @@ from gway.projects.ocpp.sink.pages import (
     render_stats,
     view_download,
     view_messages,
+    view_stats,
 )
 from gway.projects.ocpp.sink.verbs import stats, tail, validate
 
@@ -37,6 +38,7 @@ __all__ = [
     "validate",
     "view_download",
     "view_messages",
+    "view_stats",
     "ws_connect",
 ]
 __serves__ = ("listen",)

@@ -110,6 +110,15 @@ def test_counts_are_on_the_page_and_in_the_api(busy) -> None:
     assert "schema.unknown 1" in busy.get("/render/ocpp/sink/stats")
 
 
+def test_counts_are_sorted_and_searched_on_a_page_of_their_own(busy) -> None:
+    html = busy.get("/ocpp/sink/stats?q=CP1&sort=-calls")
+    assert html.index("Heartbeat") < html.index("BootNotification")
+    assert EVIL not in html
+    rows = busy.json("/ocpp/sink/stats.json?q=CP1&sort=-calls")
+    assert [row["calls"] for row in rows] == [2, 1]
+    assert "schema.unknown 1" in html
+
+
 def test_the_log_is_downloaded_as_it_is(busy) -> None:
     headers = {"Authorization": f"Bearer {busy.token}"}
     request = Request(f"{busy.url}/ocpp/sink/download", headers=headers)
