@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from gway import gw
 from gway.projects.ocpp.data import api, queries, reports
 from gway.projects.ocpp.data.api import Span, Step
-from gway.projects.ocpp.data.listing import arranged, cut
 from gway.projects.ocpp.data.queries import WORDS, State
 from gway.projects.ocpp.data.reports import Day
 from gway.projects.ocpp.data.store import Store
 from gway.projects.ocpp.data.timeseries import STEPS_S
 from gway.web.page import Page, PageMaker
+from gway.web.tables import Column, Row, table_of
 
 PAGES = PageMaker(__file__)
 
@@ -47,15 +48,26 @@ SUMMARY_COLUMNS = (
     "last_seen_at",
     "drift_s",
 )
-SUMMARY_WORDS = {  # the columns that the page has room for
-    "charger_id": "Charger",
-    "sessions": "Sessions",
-    "open_sessions": "Open",
-    "energy_kwh": "Energy",
-    "last_stop_at": "Last stop",
-    "last_error_at": "Last error",
-    "last_seen_at": "Last seen",
-}
+
+
+def _of(view: str, **fixed: str) -> Callable[[Row], str]:
+    """Lead to a view of the charger in a row."""
+    name = "chargers" if view == "time_series" else "charger_id"
+    return lambda row: PAGES.url(view, **{name: row["charger_id"]}, **fixed)
+
+
+SUMMARY = (  # the columns that the page has room for
+    Column("charger_id", "Charger", link=_of("charger_details")),
+    Column("sessions", kind="number", link=_of("charger_details")),
+    Column("open_sessions", "Open", kind="number", link=_of("charger_details", state="open")),
+    Column("energy_kwh", "Energy", kind="number", unit="kWh", digits=2,
+           link=_of("time_series", span="year")),
+    Column("last_stop_at", "Last stop", kind="time"),
+    Column("last_error", "Last error"),
+    Column("last_error_info", "Of the error"),
+    Column("last_error_at", "Error at", kind="time"),
+    Column("last_seen_at", "Last seen", kind="time"),
+)  # fmt: skip
 DETAIL_WORDS = {
     "transaction_id": "Id",
     "charger_id": "Charger",
@@ -69,10 +81,7 @@ DETAIL_WORDS = {
     "state": "State",
     "reason": "Reason",
 }
-NUMBERS = frozenset(
-    {"sessions", "open_sessions", "energy_kwh", "transaction_id", "connector_id"}
-    | {"duration_s", "energy_wh"}
-)
+NUMBERS = frozenset({"transaction_id", "connector_id", "duration_s", "energy_wh"})
 STEP_WORDS = {
     60: "a minute",
     300: "5 minutes",
@@ -94,28 +103,33 @@ def view_index() -> Page:
 
 
 def view_charger_summary(
-    *, q: str | None = None, sort: str = "charger_id", page: int = 1, per_page: int = 100
+    *, q: str = "", sort: str = "charger_id", page: int = 1, per_page: int | None = None
 ) -> Page:
     """Show each charger's sessions, energy, last stop and last error.
 
-    :param q: only chargers with this in one of their columns
+    :param q: words that a charger must have in its columns
     :param sort: column, with "-" before it for descending
-    :param page: from 1; the JSON and CSV twins have all chargers at once
-    :param per_page: how many on a page, at most 1000
+    :param page: from 1
+    :param per_page: how many on a page, 50 when left out, at most 1000; the JSON and CSV twins
+        then have all chargers
     """
     known = reports.summary(gw.service(Store).database)
-    rows = arranged(known, SUMMARY_COLUMNS, q, sort)
+    table = table_of(
+        known,
+        SUMMARY,
+        q=q,
+        sort=sort,
+        page=page,
+        per_page=per_page,
+        status=lambda row: "active" if row["open_sessions"] else None,
+        empty="No charger has connected yet.",
+    )
     return PAGES(
         "charger_summary",
         title="Charger summary",
-        rows=rows,
-        columns=SUMMARY_COLUMNS,
-        styles=("charts.css",),
-        heads=[(name, SUMMARY_WORDS[name], name in NUMBERS) for name in SUMMARY_WORDS],
-        known=len(known),
-        q=q or "",
-        slice=cut(rows, page, per_page),
-        sort=sort,
+        table=table,
+        columns=tuple(known[0]) if known else SUMMARY_COLUMNS,
+        known=known,
     )
 
 
@@ -185,9 +199,10 @@ def view_time_series(
     until: date | datetime | None = None,
     span: Span = "week",
     step: Step = "auto",
+    q: str = "",
     sort: str = "begin",
     page: int = 1,
-    per_page: int = 50,
+    per_page: int | None = None,
 ) -> Page:
     """Show the energy of chargers over time, as a chart and as a table.
 
@@ -196,22 +211,25 @@ def view_time_series(
     :param until: end; a day is included; default now
     :param span: how much, when `since` is left out: 1, 7, 30 or 365 days
     :param step: length of the intervals
+    :param q: words that a row of the table must have
     :param sort: column of the table, with "-" before it for descending
     :param page: of the table, from 1
-    :param per_page: how many intervals on a page of the table, at most 1000
+    :param per_page: how many intervals on a page of the table, 50 when left out, at most 1000;
+        the twins then have all of them
     """
     database = gw.service(Store).database
     chosen = [one for one in chargers or () if one]
     shown = chosen or database.read(lambda one: queries.charger_ids(one, latest=SHOWN))
     found = api.api_time_series(shown, since=since, until=until, span=span, step=step)
     columns, rows = _intervals(found)
-    rows = arranged(rows, columns, None, sort)
+    table = table_of(
+        rows, columns, q=q, sort=sort, page=page, per_page=per_page, caption="Energy by interval"
+    )
     return PAGES(
         "time_series",
         title="Energy over time",
         data={key: found[key] for key in ("unit", "step_s", "begin", "end")},
-        rows=rows,
-        columns=columns,
+        table=table,
         scripts=("vendor/uPlot.iife.min.js", "charts.js"),
         styles=("vendor/uPlot.min.css", "charts.css"),
         totals={one["charger_id"]: one["total_kwh"] for one in found["series"]},
@@ -227,8 +245,6 @@ def view_time_series(
         step_words=STEP_WORDS[found["step_s"]],
         moves=_moves(found["begin"], found["end"], gw.now()),
         field=_field,
-        slice=cut(rows, page, per_page),
-        sort=sort,
     )
 
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from gway import gw
 from gway.projects.ocpp.data import reports
 from gway.projects.ocpp.data.events import FLAGS
-from gway.projects.ocpp.data.listing import arranged, cut
 from gway.projects.ocpp.data.store import Store
 from gway.web.page import Page, PageMaker
+from gway.web.tables import table_of
 
 if TYPE_CHECKING:
     from gway.web.reply import Reply
@@ -44,36 +44,38 @@ def view_record(transaction_id: int) -> Reply:
 def view_transaction(
     transaction_id: int,
     *,
-    q: str | None = None,
+    q: str = "",
     sort: str = "time",
     page: int = 1,
-    per_page: int = 50,
+    per_page: int | None = None,
 ) -> Page:
     """Show one transaction: power and energy over time, what happened, every sample.
 
     :param transaction_id: its id; an unknown one is a 404
-    :param q: only samples with this in one of their columns
+    :param q: words that a sample must have, in any of its columns
     :param sort: column of the samples, with "-" before it for descending
     :param page: of the samples, from 1
-    :param per_page: how many samples on a page, at most 1000
+    :param per_page: how many samples on a page, 50 when left out, at most 1000; the twins then
+        have all of them
     """
     store = gw.service(Store)
-    found, rows, events = reports.transaction_story(
-        store.database,
-        transaction_id,
-        gw.now(),
-        lambda samples: arranged(samples, SAMPLE_COLUMNS, q, sort),
+    found, samples, events = reports.transaction_story(store.database, transaction_id, gw.now())
+    table = table_of(
+        samples,
+        SAMPLE_COLUMNS,
+        q=q,
+        sort=sort,
+        page=page,
+        per_page=per_page,
+        caption="Samples",
+        empty="No sample came in this transaction.",
     )
     return PAGES(
         "transaction",
         title=f"Transaction {transaction_id}",
         data={**found, "events": events},
-        rows=rows,
-        columns=SAMPLE_COLUMNS,
+        table=table,
         scripts=("vendor/uPlot.iife.min.js", "charts.js"),
         styles=("vendor/uPlot.min.css", "charts.css"),
         flag_words=FLAGS,
-        q=q or "",
-        slice=cut(rows, page, per_page),
-        sort=sort,
     )

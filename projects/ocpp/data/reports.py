@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -13,7 +13,6 @@ from gway.projects.ocpp.data.queries import Filter
 from gway.projects.sql.database import Database, Row
 
 Day = date | datetime
-Arrange = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
 SPANS = {"day": 1, "week": 7, "month": 30, "year": 365}  # days
 PER_PAGE = 1_000  # the most that one page may hold
 FIRST_YEAR, LAST_YEAR = 1970, 9998
@@ -152,18 +151,17 @@ def public_samples(readings: Iterable[Row]) -> list[dict[str, Any]]:
 
 
 def transaction_story(
-    database: Database, transaction_id: int, now: datetime, arrange: Arrange
+    database: Database, transaction_id: int, now: datetime
 ) -> tuple[dict[str, Any], list[dict[str, Any]], list[dict[str, Any]]]:
-    """Give a transaction, its samples as they are wanted, and what happened around it.
+    """Give a transaction, its samples in order of time, and what happened around it.
 
-    :param arrange: filters and sorts the samples; off the hub, as there may be thousands
     Errors: UnknownName when there is none of that id.
     """
 
     def read(connection: Any) -> tuple[dict[str, Any], list[Any], list[Any]]:
         shown = known_transaction(connection, transaction_id, now)
         samples = public_samples(queries.readings(connection, transaction_id))
-        return shown, arrange(samples), events.events(connection, shown, now)
+        return shown, samples, events.events(connection, shown, now)
 
     return database.read(read)
 

@@ -129,15 +129,11 @@ def test_texts_of_chargers_are_escaped(site: Site) -> None:
 
 def test_samples_are_filtered_sorted_and_paged_by_the_address(site: Site) -> None:
     metered(site, list(range(1, 41)))
-    whole = page(site)
-    assert len(rows_of(whole)) == 80  # the twins have all of them
-    assert whole.count("<tr>") < 80
+    assert len(rows_of(page(site))) == 80  # a program that names no page gets all of them
     power = page(site, q="power.ACTIVE", sort="-value", per_page=10, page=2)
-    assert [row["value"] for row in rows_of(power)][:3] == ["6040.0", "6039.0", "6038.0"]
-    assert len(rows_of(power)) == 40
-    assert "6030.0" in power
-    assert "6031.0" not in power
+    assert [row["value"] for row in rows_of(power)] == [f"{6_030 - n}.0" for n in range(10)]
     assert 'aria-sort="descending"' in power
+    assert "of 40" in power
     numbers = [float(row["value"]) for row in rows_of(page(site, sort="value"))]
     assert numbers == sorted(numbers)
 
