@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from datetime import datetime
+from functools import partial
 
 from gway import hookimpl
 from gway.projects.ocpp.facts import (
@@ -17,6 +18,7 @@ from gway.projects.ocpp.facts import (
     Transaction,
 )
 from gway.projects.ocpp.proxy.intake import Intake
+from gway.projects.ocpp.proxy.thinning import Thinner, percent_used
 from gway.projects.ocpp.receipts import Receipt
 from gway.resolver import Gateway, current
 
@@ -31,10 +33,31 @@ __all__ = [
 
 
 class Subscription:
-    """Who takes the facts of one gateway; None while it has no remote."""
+    """Who takes the facts of one gateway; a service."""
 
     def __init__(self, gateway: Gateway) -> None:
-        self.intake: Intake | None = None
+        self._place = gateway.workspace.work()
+        self._intake: Intake | None = None
+        self._thinner: Thinner | None = None
+
+    @property
+    def intake(self) -> Intake | None:
+        """What queues for the remote; None while there is no remote."""
+        return self._intake
+
+    @intake.setter
+    def intake(self, intake: Intake | None) -> None:
+        self.close()
+        self._intake = intake
+        if intake is not None:
+            self._thinner = Thinner(intake.store, partial(percent_used, self._place))
+            self._thinner.begin()
+
+    def close(self) -> None:
+        """Look at the disk no more."""
+        if self._thinner is not None:
+            self._thinner.end()
+            self._thinner = None
 
 
 def _intake() -> Intake | None:

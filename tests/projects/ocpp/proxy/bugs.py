@@ -13,7 +13,8 @@ from gway.projects.ocpp.proxy import outlet as core
 from gway.projects.ocpp.proxy import payloads
 from gway.projects.ocpp.proxy.outlet import Flight, Outlet
 from gway.projects.ocpp.proxy.ports import Change, Dead, Delivered, Failed, Row
-from tests.projects.ocpp.proxy.simulation import Local, Run
+from tests.projects.ocpp.proxy.simulation import Run
+from tests.projects.ocpp.proxy.site import Local
 from tests.projects.ocpp.proxy.world import MemoryStore
 
 BUGS: dict[str, type[Run]] = {}
@@ -197,6 +198,19 @@ class StopBeforeSamples(Run):
     """a stop goes before the samples that wait"""
 
     store_class = _SendsStopFirst
+
+
+class _TellsStatusFirst(Outlet):
+    def _read_latest(self) -> None:
+        super()._read_latest()
+        self._latest = [replace(one, after=0) for one in self._latest]
+
+
+@planted
+class StatusOvertakes(Run):
+    """a status overtakes the stop that it follows"""
+
+    outlet_class = _TellsStatusFirst
 
 
 class _TakesAnyConnection(Outlet):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -298,6 +300,41 @@ def test_nothing_is_left_out_while_there_is_room(store: Store) -> None:
         put(store, 1, "MeterValues", PERIODIC % number)
     assert Thinner(store, lambda: 94.9).check() == 0
     assert Thinner(store, lambda: 95.1).check() == 4
+
+
+SERVING = """
+from gevent import monkey; monkey.patch_all()
+import gevent, sys
+from pathlib import Path
+from gway.projects.ocpp.proxy import thinning
+from gway.projects.ocpp.proxy.store import open_store
+from gway.projects.sql.database import Database
+from datetime import UTC, datetime
+
+thinning.CHECK_EVERY_S = 0.01
+database = Database(Path(sys.argv[1]), hub=gevent.get_hub())
+store = open_store(database, "ws://remote.example/ocpp")
+unit = database.unit()
+for number in range(10):
+    store.put(unit, "CP1", 1, "MeterValues", b"%d" % number, datetime.now(UTC))
+database.wait_for(unit)
+used = [96.0]
+thinner = thinning.Thinner(store, lambda: used[0])
+thinner.begin()
+with gevent.Timeout(20):
+    while len(store.window("CP1", 100)) > 2:
+        gevent.sleep(0.01)
+thinner.end()
+database.close()
+print("two are left")
+"""
+
+
+def test_a_server_looks_at_the_disk_by_itself(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SERVING, str(tmp_path / "ocpp.sqlite")]
+    ran = subprocess.run(command, capture_output=True, text=True)
+    assert ran.stdout == "two are left\n", ran.stderr
+    assert "are not forwarded" in ran.stderr
 
 
 # --- the intake -----------------------------------------------------------------------

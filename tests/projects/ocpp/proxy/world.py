@@ -270,6 +270,8 @@ class Remote:
     def check_message_id(
         self, charger_id: str, message_id: str, action: str, payload: dict[str, object]
     ) -> None:
+        if action == "StatusNotification":
+            return  # it does not stay: each telling is a new message
         content = payload.get("meterValue", payload.get("timestamp"))
         known = self.message_ids.setdefault((charger_id, action, str(content)), message_id)
         if known != message_id:
@@ -313,6 +315,14 @@ class Remote:
             transaction["stop"] = words
         elif transaction["stop"] != words or not self.deduplicates:
             self.faults.append(f"a second stop: {words} after {transaction['stop']}")
+        return {}
+
+    def on_StatusNotification(self, charger_id: str, status: dict) -> dict:
+        for transaction in self.transactions.values():
+            start = transaction["start"]
+            is_before = start[0] == charger_id and start[4] < status["timestamp"]
+            if is_before and transaction["stop"] is None and not self.poison:
+                self.faults.append(f"free at {status['timestamp']}, but {start} goes on")
         return {}
 
     def find(self, charger_id: str, transaction_id: object) -> dict | None:
