@@ -29,7 +29,9 @@ Row = dict[str, Any]
 def view_post_remote_start(charger_id: str, id_tag: str, connector_id: int | None = None) -> Page:
     """Ask a charger to start a transaction.
 
+    :param charger_id: as in its address
     :param id_tag: at most 20 characters
+    :param connector_id: which
     """
     order = partial(orders.remote_start, charger_id, id_tag, connector_id=connector_id)
     return _pressed(charger_id, order)
@@ -37,19 +39,31 @@ def view_post_remote_start(charger_id: str, id_tag: str, connector_id: int | Non
 
 @access(role="operator")
 def view_post_remote_stop(charger_id: str, transaction_id: int) -> Page:
-    """Ask a charger to stop a transaction."""
+    """Ask a charger to stop a transaction.
+
+    :param charger_id: as in its address
+    :param transaction_id: which
+    """
     return _pressed(charger_id, partial(orders.remote_stop, charger_id, transaction_id))
 
 
 @access(role="operator")
 def view_post_reset(charger_id: str, type: ResetType) -> Page:
-    """Restart a charger."""
+    """Restart a charger.
+
+    :param charger_id: as in its address
+    :param type: which kind
+    """
     return _pressed(charger_id, partial(orders.reset, charger_id, type=type))
 
 
 @access(role="operator")
 def view_post_unlock_connector(charger_id: str, connector_id: int) -> Page:
-    """Unlock the plug of a connector."""
+    """Unlock the plug of a connector.
+
+    :param charger_id: as in its address
+    :param connector_id: which
+    """
     return _pressed(charger_id, partial(orders.unlock_connector, charger_id, connector_id))
 
 
@@ -57,7 +71,12 @@ def view_post_unlock_connector(charger_id: str, connector_id: int) -> Page:
 def view_post_change_availability(
     charger_id: str, type: AvailabilityType, connector_id: int = 0
 ) -> Page:
-    """Take a connector out of service or put it back."""
+    """Take a connector out of service or put it back.
+
+    :param charger_id: as in its address
+    :param type: which kind
+    :param connector_id: which
+    """
     order = partial(orders.change_availability, charger_id, type, connector_id=connector_id)
     return _pressed(charger_id, order)
 
@@ -66,20 +85,31 @@ def view_post_change_availability(
 def view_post_trigger_message(
     charger_id: str, message: Trigger, connector_id: int | None = None
 ) -> Page:
-    """Ask a charger to send a message now."""
+    """Ask a charger to send a message now.
+
+    :param charger_id: as in its address
+    :param message: which
+    :param connector_id: which
+    """
     order = partial(orders.trigger_message, charger_id, message, connector_id=connector_id)
     return _pressed(charger_id, order)
 
 
 @access(role="operator")
 def view_post_get_configuration(charger_id: str) -> Page:
-    """Read the configuration of a charger."""
+    """Read the configuration of a charger.
+
+    :param charger_id: as in its address
+    """
     return _pressed(charger_id, partial(orders.send, charger_id, "GetConfiguration", {}))
 
 
 @access(role="operator")
 def view_post_change_configuration(charger_id: str, key: str, value: str = "") -> Page:
-    """Set a configuration key of a charger."""
+    """Set a configuration key of a charger.
+
+    :param charger_id: as in its address
+    """
     return _pressed(charger_id, partial(orders.change_configuration, charger_id, key, value))
 
 
@@ -87,6 +117,8 @@ def view_post_change_configuration(charger_id: str, key: str, value: str = "") -
 def view_post_send(charger_id: str, action: Action, payload: dict[str, Any]) -> Page:
     """Send any command of a central system with a payload of your own.
 
+    :param charger_id: as in its address
+    :param action: one that a central system sends
     :param payload: JSON, sent with its members in this order
     """
     return _pressed(charger_id, partial(orders.send, charger_id, action, payload))
@@ -96,7 +128,11 @@ def view_post_send(charger_id: str, action: Action, payload: dict[str, Any]) -> 
 def view_post_approve(
     charger_id: str, registration: Literal["Accepted", "Rejected"] = "Accepted"
 ) -> Page:
-    """Accept a charger that waits for approval, or reject it; it learns so at its next Boot."""
+    """Accept a charger that waits for approval, or reject it; it learns so at its next Boot.
+
+    :param charger_id: as in its address
+    :param registration: Accepted or Rejected
+    """
     central = _central()
     if not central.door.refused.has(charger_id):
         central.known(charger_id)
@@ -111,7 +147,10 @@ def view_post_approve(
 
 @access(role="operator")
 def view_post_close_transactions(charger_id: str) -> Page:
-    """Close the open transactions of a charger with the best register seen."""
+    """Close the open transactions of a charger with the best register seen.
+
+    :param charger_id: as in its address
+    """
     central = _central()
     now = central.now()
     closed = [transaction_row(one, now) for one in central.close_transactions(charger_id)]
@@ -126,7 +165,10 @@ def view_post_close_transactions(charger_id: str) -> Page:
 
 @access(role="admin")
 def view_post_forget(charger_id: str) -> Redirect:
-    """Take a charger that is gone for good out of the list."""
+    """Take a charger that is gone for good out of the list.
+
+    :param charger_id: as in its address
+    """
     _central().forget(charger_id)
     request = CURRENT.get()
     base = request.site.path_of("ocpp.csms") if request is not None else "/ocpp/csms"

@@ -78,13 +78,19 @@ def payload_of(**values: Any) -> Row:
 
 @access(role="operator")
 def view_post_clear_cache(charger_id: str) -> Page:
-    """Have a charger forget the tags that it has remembered by itself."""
+    """Have a charger forget the tags that it has remembered by itself.
+
+    :param charger_id: as in its address
+    """
     return sent_form(charger_id, "ClearCache", {})
 
 
 @access(role="operator")
 def view_post_get_local_list_version(charger_id: str) -> Page:
-    """Ask for the version of the list of tags on the charger."""
+    """Ask for the version of the list of tags on the charger.
+
+    :param charger_id: as in its address
+    """
     return sent_form(charger_id, "GetLocalListVersion", {})
 
 
@@ -94,6 +100,7 @@ def view_post_send_local_list(
 ) -> Page:
     """Give a charger tags that may charge while we cannot be reached.
 
+    :param charger_id: as in its address
     :param list_version: its new version, above the one it has
     :param update_type: Full replaces the list, Differential changes it
     :param tags: one a line; with a minus in front it is taken out of the list
@@ -116,6 +123,7 @@ def view_post_data_transfer(
 ) -> Page:
     """Send a charger something that only its vendor understands.
 
+    :param charger_id: as in its address
     :param vendor_id: whose extension it is
     :param message_id: which message of it
     :param data: text
@@ -138,6 +146,7 @@ def view_post_reserve_now(
 ) -> Page:
     """Keep a connector free for a tag.
 
+    :param charger_id: as in its address
     :param reservation_id: a number of yours; a known one changes that reservation
     :param id_tag: for whom
     :param expiry_date: until when
@@ -158,6 +167,7 @@ def view_post_reserve_now(
 def view_post_cancel_reservation(charger_id: str, reservation_id: int) -> Page:
     """Give a reserved connector free again.
 
+    :param charger_id: as in its address
     :param reservation_id: the number it was made with
     """
     return sent_form(charger_id, "CancelReservation", {"reservationId": reservation_id})
@@ -183,8 +193,15 @@ def view_post_set_charging_profile(
 ) -> Page:
     """Limit what a charger or a session may draw.
 
+    :param charger_id: as in its address
+    :param connector_id: which
+    :param purpose: what it limits
     :param periods: second:limit, such as 0:16, 3600:32
     :param unit: of the limits
+    :param profile_id: a number of yours
+    :param stack_level: of two, the higher one holds
+    :param kind: how its times count
+    :param recurrency: for a recurring one
     :param start_schedule: from when the seconds count
     :param duration_s: how long the schedule holds
     :param transaction_id: needed for a TxProfile
@@ -226,7 +243,14 @@ def view_post_clear_charging_profile(
     purpose: Purpose | None = None,
     stack_level: int | None = None,
 ) -> Page:
-    """Take profiles away: those that fit all that is given; without anything, all."""
+    """Take profiles away: those that fit all that is given; without anything, all.
+
+    :param charger_id: as in its address
+    :param profile_id: a number of yours
+    :param connector_id: which
+    :param purpose: what it limits
+    :param stack_level: of two, the higher one holds
+    """
     payload = payload_of(
         id=profile_id,
         connectorId=connector_id,
@@ -242,7 +266,10 @@ def view_post_get_composite_schedule(
 ) -> Page:
     """Ask what all profiles together come to.
 
+    :param charger_id: as in its address
+    :param connector_id: which
     :param duration_s: how far to look ahead
+    :param unit: of the answer
     """
     payload = payload_of(connectorId=connector_id, duration=duration_s, chargingRateUnit=unit)
     return sent_form(charger_id, "GetCompositeSchedule", payload)
@@ -262,7 +289,12 @@ def view_post_get_diagnostics(
 ) -> Page:
     """Have a charger upload its diagnostics.
 
+    :param charger_id: as in its address
     :param location: folder to upload to, ftp://... or http://...
+    :param start_time: entries from this time on
+    :param stop_time: entries up to this time
+    :param retries: how often it tries again
+    :param retry_interval_s: between two tries
     """
     payload = payload_of(
         location=location,
@@ -284,8 +316,11 @@ def view_post_update_firmware(
 ) -> Page:
     """Have a charger fetch and install firmware.
 
+    :param charger_id: as in its address
     :param location: address of the file
     :param retrieve_date: from when it may fetch it
+    :param retries: how often it tries again
+    :param retry_interval_s: between two tries
     """
     payload = payload_of(
         location=location,
@@ -310,7 +345,10 @@ def view_post_get_log(
 ) -> Page:
     """Have a charger upload a log (security extension).
 
+    :param charger_id: as in its address
     :param location: folder to upload to
+    :param log_type: which log
+    :param request_id: a number of yours
     :param oldest: entries from this time on
     :param latest: entries up to this time
     """
@@ -332,8 +370,13 @@ def view_post_signed_update_firmware(
 ) -> Page:
     """Have a charger fetch and install signed firmware (security extension).
 
+    :param charger_id: as in its address
+    :param location: address of the file
+    :param retrieve_time: from when it may fetch it
     :param signing_certificate: PEM
     :param signature: base64
+    :param request_id: a number of yours
+    :param install_time: from when it may install it
     """
     firmware = payload_of(
         location=location,
@@ -350,7 +393,12 @@ def view_post_signed_update_firmware(
 def view_post_extended_trigger_message(
     charger_id: str, message: ExtendedTrigger, connector_id: int | None = None
 ) -> Page:
-    """Ask a charger to send a message now (security extension)."""
+    """Ask a charger to send a message now (security extension).
+
+    :param charger_id: as in its address
+    :param message: which
+    :param connector_id: which
+    """
     payload = payload_of(requestedMessage=message, connectorId=connector_id)
     return sent_form(charger_id, "ExtendedTriggerMessage", payload)
 
@@ -359,6 +407,7 @@ def view_post_extended_trigger_message(
 def view_post_certificate_signed(charger_id: str, certificate_chain: str) -> Page:
     """Give a charger the certificate that it asked for.
 
+    :param charger_id: as in its address
     :param certificate_chain: PEM, its own first
     """
     return sent_form(charger_id, "CertificateSigned", {"certificateChain": certificate_chain})
@@ -370,7 +419,9 @@ def view_post_install_certificate(
 ) -> Page:
     """Install a root certificate on a charger.
 
+    :param charger_id: as in its address
     :param certificate: PEM
+    :param certificate_type: of which kind
     """
     payload = {"certificateType": certificate_type, "certificate": certificate}
     return sent_form(charger_id, "InstallCertificate", payload)
@@ -380,7 +431,11 @@ def view_post_install_certificate(
 def view_post_get_installed_certificate_ids(
     charger_id: str, certificate_type: CertificateUse
 ) -> Page:
-    """Ask which root certificates a charger has."""
+    """Ask which root certificates a charger has.
+
+    :param charger_id: as in its address
+    :param certificate_type: of which kind
+    """
     payload = {"certificateType": certificate_type}
     return sent_form(charger_id, "GetInstalledCertificateIds", payload)
 
@@ -395,7 +450,11 @@ def view_post_delete_certificate(
 ) -> Page:
     """Take a root certificate off a charger.
 
+    :param charger_id: as in its address
     :param serial_number: as the charger tells it
+    :param issuer_name_hash: of the issuer's name
+    :param issuer_key_hash: of the issuer's key
+    :param hash_algorithm: of both hashes
     """
     data = {
         "hashAlgorithm": hash_algorithm,
@@ -487,7 +546,8 @@ def _field(param: Any) -> Field:
     default = None if param.required else param.default
     if param.name == "payload":
         default = "{}"
-    about = f" ({param.help})" if param.help else ""
+    plain = kind in ("connector", "choice") or param.help in ("", "which")
+    about = "" if plain else f" ({param.help})"
     return Field(
         name=param.name,
         label=_label(param.name) + about,
