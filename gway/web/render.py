@@ -52,7 +52,10 @@ class Renderer:
             return Reply(str(page), page.status)
         if request.visitor is None:  # a stranger learns nothing about what is here
             return Reply(self.bare(page), page.status)
+        visitor = request.visitor
         values = {
+            "account": visitor.name if visitor.via == "account" else "",
+            "sign_out": f"{self._site.path_of('web.auth')}/logout",
             "base": mount.path if mount is not None else "",
             "content": page,
             "csrf_token": self._site.gate.csrf_token(request),
@@ -84,22 +87,29 @@ class Renderer:
         title = formats.label(mount.project.rpartition(".")[2])
         return self._made("index", "index", title, rows=links, doc=mount.doc)
 
-    def front(self, mounts: list[Mount]) -> Page:
-        """Return the list of all mounted projects, for a site without a home."""
+    def front(self, mounts: list[Mount], title: str = "Projects") -> Page:
+        """Return a list of mounted projects, for a site without a home or a part of it."""
         rows = [
             {"path": mount.path or "/", "project": mount.project, "about": mount.doc}
             for mount in mounts
         ]
-        return self._made("front", "index", "Projects", rows=rows)
+        return self._made("front", "index", title, rows=rows)
 
     def problem(
-        self, status: int, reason: str, message: str, hint: str | None, error_id: str | None
+        self,
+        status: int,
+        reason: str,
+        message: str,
+        hint: str | None,
+        error_id: str | None,
+        leads_home: bool = False,
     ) -> Page:
-        """Return the page that tells a problem."""
-        html = self._shelf.render(
-            "problem",
-            {"status": status, "reason": reason, "message": message, "hint": hint, "id": error_id},
-        )
+        """Return the page that tells a problem.
+
+        :param leads_home: whether it has a link to the first page, which strangers do not get
+        """
+        values = {"status": status, "reason": reason, "message": message, "hint": hint}
+        html = self._shelf.render("problem", {**values, "id": error_id, "leads_home": leads_home})
         return Page(html, title=f"{status} {reason}", name="problem", status=status)
 
     def remote(self, status: int, title: str, **values: Any) -> Page:

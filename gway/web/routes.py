@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode
 
-from gway.errors import GwayError, UnknownName, UsageError
+from gway.errors import GwayError, UnknownName, UsageError, did_you_mean
 from gway.marks import Access
 from gway.web import assets, health, openapi
 from gway.web.auth import Gate, NotSignedIn, allow
@@ -190,8 +190,12 @@ class Site:
             allow(request, VIEWER)
             found = self.fallback(request)
         if found is None:
-            raise Problem(404, f"there is nothing at {path}")
+            raise Problem(404, f"there is nothing at {path}", hint=self._near(path))
         return found
+
+    def _near(self, path: str) -> str | None:
+        """Return which addresses of the navigation are nearest to one that is not there."""
+        return did_you_mean(path, [link["path"] for link in self.navigation()])
 
     def _known(self, request: Request) -> Reply | None:
         """Answer with what this site has at an address; None for nothing."""
@@ -201,7 +205,18 @@ class Site:
             return self._look(request, fixed)
         kind, rest = _kind_of(request.path)
         found = self._find(rest)
-        return None if found is None else self._project(request, kind, *found)
+        reply = None if found is None else self._project(request, kind, *found)
+        return reply or (self._namespace(request) if kind == "view" else None)
+
+    def _namespace(self, request: Request) -> Reply | None:
+        """Answer the address of a folder of projects with the list of those in it."""
+        folder = _folded(request.path)
+        below = [mount for key, mount in self.mounts.items() if key.startswith(f"{folder}/")]
+        if not folder or not below or request.method not in SAFE_METHODS:
+            return None
+        allow(request, VIEWER)
+        request.label = "index"
+        return self.renderer.document(request, self.renderer.front(below, folder.strip("/")))
 
     def _look(self, request: Request, answer: Callable[[Request], Found]) -> Found:
         """Answer an address that can be looked at and nothing else."""
@@ -351,7 +366,8 @@ class Site:
     ) -> Reply:
         if request.wants_json or (status == 401 and request.wants_fragment):
             return json_reply(problem_body(status, message, hint, error_id), status)
-        page = self.renderer.problem(status, reason_of(status), message, hint, error_id)
+        known = request.visitor is not None and not request.wants_fragment
+        page = self.renderer.problem(status, reason_of(status), message, hint, error_id, known)
         return self.renderer.document(request, page)
 
 

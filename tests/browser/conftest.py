@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
@@ -65,6 +65,65 @@ def _is_refusal(text: str) -> bool:
 
 def _leaves(url: str) -> bool:
     return not url.startswith(("http://127.0.0.1:", "data:", "blob:", "about:"))
+
+
+SIZES = ((360, 740), (768, 1024), (1440, 900))
+AXE = Path(__file__).parent / "vendor" / "axe.min.js"
+
+
+class Swept:
+    """Opens pages at every size in light and dark and collects what is wrong with them."""
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+
+    def sweep(self, url: str, sizes: Iterable[tuple[int, int]] = SIZES) -> list[str]:
+        """Return what is wrong with a page: one line per fault, none for a good page.
+
+        Errors on the console, requests that leave the machine, a page wider than the screen,
+        and what axe-core finds.
+        """
+        faults: list[str] = []
+        for width, height in sizes:
+            for scheme in ("light", "dark"):
+                where = f"{url} {width} {scheme}"
+                faults += [f"{where}: {fault}" for fault in self._look(url, width, height, scheme)]
+        return faults
+
+    def _look(self, url: str, width: int, height: int, scheme: Any) -> list[str]:
+        context = self._browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme=scheme,
+            bypass_csp=True,  # axe is put into the page; the policy has tests of its own
+        )
+        try:
+            return self._visit(context.new_page(), url)
+        finally:
+            context.close()
+
+    def _visit(self, tab: Page, url: str) -> list[str]:
+        faults: list[str] = []
+        tab.on("pageerror", lambda error: faults.append(f"script: {error}"))
+        tab.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
+        tab.on("request", lambda asked: faults.append(asked.url) if _leaves(asked.url) else None)
+        tab.goto(url)
+        tab.wait_for_function("document.querySelectorAll('[aria-busy]').length === 0")
+        wide, room = tab.evaluate(
+            "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+        )
+        if wide > room:
+            faults.append(f"the page is {wide} px wide and has {room}")
+        tab.evaluate(AXE.read_text(encoding="utf-8"))
+        for found in tab.evaluate("axe.run().then(result => result.violations)"):
+            nodes = "; ".join(node["html"][:120] for node in found["nodes"][:3])
+            faults.append(f"axe {found['id']}: {found['help']}: {nodes}")
+        return faults
+
+
+@pytest.fixture
+def sweep(chromium: Browser) -> Callable[..., list[str]]:
+    """Look at a page at every size, light and dark: `assert sweep(url) == []`."""
+    return Swept(chromium).sweep
 
 
 @dataclass

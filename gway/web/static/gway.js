@@ -8,6 +8,8 @@
  * gw-click="name"       a click puts that fragment into gw-target; empty: renews gw-target
  * gw-target="#id"       where an answer goes; default: the nearest element with gw-render
  * gw-form               send a form without leaving the page; gw-form="change": at each change, too
+ * gw-form="input"       as "change", and a moment after typing, too
+ * gw-link               follow a link of this page without leaving it (sorting, paging)
  * gw-confirm="Sure?"    ask first
  * gw-keep               leave this element alone while its surroundings are renewed (charts)
  * gw-time="ago|time|date"  how <time datetime> is shown; default: the time, with the date if not today
@@ -19,6 +21,8 @@
 (() => {
   const TICK_MS = 250;
   const PROBE_MS = 2000;
+  const PROBE_MOST_MS = 6000;
+  const TYPING_MS = 300;
   const TIMEOUT_MS = 20000;
   const GAP_MS = 200;
   const LIVE = "[gw-render][gw-refresh]";
@@ -29,6 +33,9 @@
   let streamRetryAt = 0;
   let offlineSince = null;
   let signedOut = false;
+  let typing = 0;
+  let shownAt = location.pathname + location.search;
+  let failures = 0;
   let probeAt = 0;
   let probing = false;
 
@@ -180,11 +187,13 @@
     try {
       const got = await ask(renderUrl(element, element.getAttribute("gw-render")));
       if (!got || !element.isConnected || (live && !element.hasAttribute("gw-refresh"))) return;
+      element.removeAttribute("aria-busy");
       if (got.response.ok) {
+        told(element)?.remove();
         element.removeAttribute("data-gw-error");
         morph(element, got.text);
       } else {
-        element.setAttribute("data-gw-error", String(got.response.status));
+        failed(element, got);
       }
     } finally {
       state.busy = false;
@@ -195,6 +204,27 @@
         soon(element);
       }
     }
+  }
+
+  // What the element showed stays; above it stands why it is old, and a way to try again.
+  function failed(element, { response, text }) {
+    element.setAttribute("data-gw-error", String(response.status));
+    const id = response.status >= 500 ? /<code>([0-9a-f]{8})<\/code>/.exec(text)?.[1] : null;
+    const line = told(element) ?? document.createElement("p");
+    const again = document.createElement("button");
+    again.type = "button";
+    again.className = "button small";
+    again.textContent = "Try again";
+    again.addEventListener("click", () => refresh(element));
+    line.className = "stale";
+    line.setAttribute("role", "status");
+    line.replaceChildren(`Not current: the server answers ${response.status}${id ? `, id ${id}` : ""}. `, again);
+    if (!line.isConnected) element.before(line);
+  }
+
+  function told(element) {
+    const before = element.previousElementSibling;
+    return before?.matches("p.stale") ? before : null;
   }
 
   // An event renews at once, but a burst of events only a few times a second.
@@ -217,6 +247,7 @@
       const state = stateOf(element);
       if (!state.loaded) {
         state.loaded = true;
+        if (!element.childElementCount) element.setAttribute("aria-busy", "true");
         refresh(element);
       }
     }
@@ -255,17 +286,19 @@
     stream = null;
     streamTopics = key;
     if (!topics.length) return;
-    streamRetryAt = Date.now() + PROBE_MS;
+    streamRetryAt = Date.now() + pause();
     const query = new URLSearchParams(topics.map((topic) => ["topic", topic]));
     const opened = new EventSource(`/events?${query}`);
     let lost = false;
     opened.onopen = () => {
+      failures = 0;
       setOnline();
       if (lost) renewAll(); // what was missed meanwhile is in the pages
       lost = false;
     };
     opened.onerror = () => {
       lost = true;
+      failures += 1;
       if (opened === stream) probe();
     };
     opened.onmessage = (message) => heard(JSON.parse(message.data));
@@ -332,13 +365,19 @@
     document.documentElement.removeAttribute("data-offline");
   }
 
+  // Longer after each failure, and never the same for all pages of a server that comes back.
+  function pause() {
+    const most = Math.min(PROBE_MS * 2 ** Math.min(failures, 5), PROBE_MOST_MS);
+    return most * (0.5 + Math.random() / 2);
+  }
+
   async function probe() {
     if (probing || Date.now() < probeAt) return;
     probing = true;
-    probeAt = Date.now() + PROBE_MS;
     try {
-      await ask("/healthz");
+      failures = (await ask("/healthz")) ? 0 : failures + 1;
     } finally {
+      probeAt = Date.now() + pause();
       probing = false;
     }
   }
@@ -395,6 +434,7 @@
       return;
     }
     history.replaceState(null, "", url);
+    shownAt = url;
     const target = form.hasAttribute("gw-target") ? targetOf(form) : null;
     if (target?.hasAttribute("gw-render")) {
       await busy(target, refresh(target));
@@ -403,6 +443,16 @@
     const content = $("content");
     const got = await busy(target ?? content, ask(url));
     if (got) morph(content, got.text);
+  }
+
+  // A link of a table: the same page with other values, without losing the place.
+  async function followed(url, remember) {
+    const content = $("content");
+    const got = await busy(content, ask(url));
+    if (!got) return;
+    if (remember) history.pushState(null, "", url);
+    shownAt = location.pathname + location.search;
+    morph(content, got.text);
   }
 
   async function sent(form, submitter, method, action, values, again = true) {
@@ -541,6 +591,25 @@
     const form = event.target.closest?.('form[gw-form="change"]');
     if (form) form.requestSubmit();
   });
+  document.addEventListener("input", (event) => {
+    const form = event.target.closest?.('form[gw-form="input"]');
+    if (!form) return;
+    clearTimeout(typing);
+    typing = setTimeout(() => form.requestSubmit(), TYPING_MS);
+  });
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest?.("a[gw-link]");
+    if (!link || event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    followed(new URL(link.getAttribute("href"), location.href).href, true);
+  });
+  window.addEventListener("popstate", () => {
+    if (location.pathname + location.search !== shownAt) followed(location.href, false);
+  });
+  window.addEventListener("online", () => {
+    probeAt = 0;
+    probe();
+  });
   document.addEventListener("formdata", toUtc);
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden) trySignedIn(); // perhaps in another window
@@ -556,7 +625,6 @@
   });
 
   localise(document);
-  document.querySelector(".bar [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
   setInterval(tick, TICK_MS);
   tick();
   window.gway = Object.freeze({ refresh, morph, note });
