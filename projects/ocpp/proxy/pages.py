@@ -2,40 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
 from gway import access
-from gway.projects.ocpp.data.listing import arranged, cut
 from gway.projects.ocpp.proxy import verbs
 from gway.web.page import Page, PageMaker
+from gway.web.tables import Column, table_of
 
 PAGES = PageMaker(__file__)
 
 Row = dict[str, Any]
 
-PER_PAGE = 50
-COLUMNS = (
-    "charger_id",
-    "connected",
-    "link",
-    "pending",
-    "oldest_age_s",
-    "dead",
-    "possible_duplicates",
-    "skew_s",
-    "last_error",
+FINDINGS_SHOWN = 50
+
+
+def _sessions(row: Mapping[str, Any]) -> str:
+    """Show the ids of running sessions, here and there."""
+    told = ((one["local_tx"], one["remote_tx"]) for one in row["sessions"])
+    arrow = " \N{RIGHTWARDS ARROW} "
+    pairs = (f"{here}{arrow}{there or 'not told yet'}" for here, there in told)
+    return ", ".join(pairs)
+
+
+CHARGERS = (
+    Column("charger_id", "Charger"),
+    Column("connected", "Here", show=lambda row: "connected" if row["connected"] else "away"),
+    Column("link", "Remote", kind="status"),
+    Column("pending", "Waiting", kind="number"),
+    Column("oldest_age_s", "Since", kind="duration"),
+    Column("dead", kind="number", hint="messages that the remote does not have"),
+    Column("possible_duplicates", "Sent again", kind="number", hint="their answer was lost"),
+    Column("skew_s", "Clocks apart", kind="number", unit="s", hint="the remote's before ours"),
+    Column("sessions", "Sessions here and there", sortable=False, show=_sessions),
+    Column("last_error", "Last trouble"),
 )
 SIDES = (
-    "charger_id",
-    "local_tx",
-    "remote_tx",
-    "id_tag",
-    "start_time",
-    "local_wh",
-    "remote_wh",
-    "difference_wh",
-    "verdict",
+    Column("charger_id", "Charger"),
+    Column("local_tx", "Here", kind="number"),
+    Column("remote_tx", "There", kind="number"),
+    Column("id_tag", "Tag"),
+    Column("start_time", "Start"),
+    Column("local_wh", "Wh here", kind="number"),
+    Column("remote_wh", "Wh there", kind="number"),
+    Column("difference_wh", "Apart", kind="number"),
+    Column("verdict"),
 )
 GOOD = ("equal", "open", "answered")
 
@@ -46,28 +58,21 @@ def view_index() -> Page:
 
 
 def view_remote(
-    *, q: str = "", sort: str = "-pending", page: int = 1, per_page: int = PER_PAGE
+    *, q: str = "", sort: str = "charger_id", page: int = 1, per_page: int | None = None
 ) -> Page:
     """Show how the remote is reached, what waits for it since when, and dead letters.
 
-    :param q: only chargers with this in their id, link or last error
+    :param q: words that a charger must have in its columns
     :param sort: name of a column, with "-" before it for descending
     :param page: from 1
     :param per_page: chargers on a page, at most 1000
     """
     values = _values(q, sort, page, per_page)
-    return PAGES(
-        "remote",
-        title="Remote",
-        rows=values["all_rows"],
-        columns=COLUMNS,
-        styles=("proxy.css",),
-        **values,
-    )
+    return PAGES("remote", title="Remote", styles=("proxy.css",), **values)
 
 
 def render_remote(
-    *, q: str = "", sort: str = "-pending", page: int = 1, per_page: int = PER_PAGE
+    *, q: str = "", sort: str = "charger_id", page: int = 1, per_page: int | None = None
 ) -> Page:
     """Give the part of the page that changes by itself."""
     return PAGES.fragment("remote_state", **_values(q, sort, page, per_page))
@@ -80,34 +85,38 @@ def view_reconcile(
     q: str = "",
     sort: str = "-start_time",
     page: int = 1,
-    per_page: int = PER_PAGE,
+    per_page: int | None = None,
 ) -> Page:
     """Compare what is stored here with what the remote has, in Wh for each transaction.
 
     :param charger_id: only this charger's
     :param since: only those begun at this time or later; the last 30 days if not given
-    :param q: only those with this in charger, tag or verdict
+    :param q: words that a transaction must have in its columns
     :param sort: name of a column, with "-" before it for descending
     :param page: from 1
     :param per_page: transactions on a page, at most 1000
     """
     known = verbs.proxy().forwarder is not None
     found = verbs.reconcile(charger_id or None, since=since) if known else {"transactions": []}
-    rows = arranged(found["transactions"], SIDES, q, sort)
+    table = table_of(
+        found["transactions"],
+        SIDES,
+        q=q,
+        sort=sort,
+        page=page,
+        per_page=per_page,
+        status=lambda row: None if row["verdict"] in GOOD else "bad",
+        caption="Transactions on both sides",
+        empty="No transaction fits.",
+    )
     return PAGES(
         "reconcile",
         title="Local against remote",
-        rows=rows,
-        columns=SIDES,
         styles=("proxy.css",),
+        table=table,
         found=found,
-        good=GOOD,
         charger_id=charger_id or "",
         since=f"{since:%Y-%m-%d}" if since is not None else "",
-        q=q,
-        sort=sort,
-        per_page=per_page,
-        slice=cut(rows, page, per_page),
     )
 
 
@@ -152,17 +161,23 @@ def view_post_drop(sequence: int) -> Page:
 # --- what is shown ------------------------------------------------------------
 
 
-def _values(q: str, sort: str, page: int, per_page: int) -> Row:
+def _values(q: str, sort: str, page: int, per_page: int | None) -> Row:
     known = verbs.proxy().forwarder is not None
     told = verbs.status()
-    rows = arranged(told["chargers"], COLUMNS, q, sort)
     return {
         "told": told,
         "dead": verbs.dead() if known else [],
-        "findings": verbs.proxy().desk.findings(PER_PAGE) if known else [],
-        "all_rows": rows,
-        "q": q,
-        "sort": sort,
-        "per_page": per_page,
-        "slice": cut(rows, page, per_page),
+        "findings": verbs.proxy().desk.findings(FINDINGS_SHOWN) if known else [],
+        "table": table_of(
+            told["chargers"],
+            CHARGERS,
+            q=q,
+            sort=sort,
+            page=page,
+            per_page=per_page,
+            status=lambda row: "bad" if row["dead"] else None,
+            caption="Chargers",
+            empty="No charger has been here yet.",
+            view="remote",
+        ),
     }

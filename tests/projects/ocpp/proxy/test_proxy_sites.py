@@ -288,8 +288,9 @@ def test_metrics_and_page_tell_what_waits(pair, eventually):
     assert "A message has waited" in page
     assert "not told yet" not in page
     assert sites.local.ask("/ocpp/proxy/reconcile")[0] == 200
-    rows = json.loads(sites.local.ask("/ocpp/proxy/remote.json")[1])
-    assert rows[0]["pending"] == 4 if isinstance(rows, list) else rows["rows"][0]["pending"] == 4
+    (row,) = json.loads(sites.local.ask("/ocpp/proxy/remote.json?q=cp1&sort=-pending")[1])
+    assert (row["charger_id"], row["pending"]) == ("CP1", 4)
+    assert sites.local.ask("/ocpp/proxy/remote?sort=nothing")[0] == 400
 
 
 def test_a_flapping_link_makes_few_connections(pair, eventually):
