@@ -22,7 +22,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from gway.errors import UsageError
 from gway.recipes import find, load
+from gway.web.forward import Forward
 
 pytestmark = pytest.mark.flag("proxy")
 
@@ -348,6 +350,25 @@ def test_nothing_of_the_visitor_reaches_the_remote(local: Any, recorder: Any) ->
     here.get(LOCAL_PAGE, "POST", **secrets)
     here.get("/page", "POST", Authorization=secrets["Authorization"])
     assert len(recorder.asked) == 1, "what is local, and what would change something, is not asked"
+
+
+def test_the_remotes_own_token_reaches_it_and_nobody_else(
+    local: Any, recorder: Any, workspace: Path
+) -> None:
+    (workspace / ".env").write_text("GWAY_WEB_PROXY_TOKEN=given-by-the-remote\n")
+    here = local(recorder.url)
+    shown = here.get("/page", Authorization=f"Bearer {here.state['token']}")
+    assert shown.text == "<p>remote</p>"
+    ((_, sent),) = recorder.asked
+    assert sent["authorization"] == "Bearer given-by-the-remote"
+    assert "given-by-the-remote" not in f"{shown.headers} {here.log.read_text()}"
+
+
+def test_a_token_is_not_sent_over_a_network_in_the_clear() -> None:
+    with pytest.raises(UsageError, match="for all to read"):
+        Forward("http://cloud.example", "given-by-the-remote")
+    Forward("https://cloud.example", "given-by-the-remote")
+    Forward("http://127.0.0.1:8889", "given-by-the-remote")
 
 
 def test_redirects_and_refusals_are_told_and_not_followed(local: Any, recorder: Any) -> None:

@@ -2,7 +2,9 @@
 
 What comes from there is shown under our own address, so it must not act as ours: nothing
 of the visitor goes out (no cookies, no credentials), and nothing of the answer may run a
-script, send a form or lead the browser on. It is there to be looked at.
+script, send a form or lead the browser on. It is there to be looked at. A remote that wants
+a sign-in can give this gateway an API token of its own, best one of a viewer: whoever may look
+at pages here then sees what that token may see.
 """
 
 from __future__ import annotations
@@ -17,10 +19,21 @@ from time import monotonic
 from urllib.parse import quote, urlsplit
 
 from gway.errors import UsageError
+from gway.remote import is_loopback
+from gway.settings import Setting
 from gway.web.reply import Reply, json_reply, problem_body
 from gway.web.request import SAFE_METHODS, Request
 
 log = logging.getLogger("gway.web.forward")
+
+TOKEN = Setting(
+    "WEB_PROXY_TOKEN",
+    None,
+    str,
+    "API token that the remote of `--proxy` gave this site, best a viewer's",
+    secret=True,
+)
+SETTINGS = (TOKEN,)
 
 CONNECT_S = 2.0
 WHOLE_S = 10.0
@@ -54,9 +67,10 @@ class Forward:
     """Forwards requests that look at something to a remote web address.
 
     :param remote: such as `https://cloud.example`
+    :param token: an API token that the remote gave; it goes nowhere else, and not in the clear
     """
 
-    def __init__(self, remote: str) -> None:
+    def __init__(self, remote: str, token: str | None = None) -> None:
         try:
             parts = urlsplit(remote if "//" in remote else f"http://{remote}")
             self._port = parts.port
@@ -64,7 +78,13 @@ class Forward:
             parts = urlsplit("")
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
             raise UsageError(f"{remote!r} is no web address", hint="such as https://cloud.example")
+        if token and parts.scheme == "http" and not is_loopback(parts.hostname):
+            raise UsageError(
+                f"{remote} would get {TOKEN.name} over the network for all to read",
+                hint=f"use https, or unset GWAY_{TOKEN.name}",
+            )
         self.remote = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+        self._token = token
         self._host = parts.hostname
         self._base = parts.path.rstrip("/")
         # Made here, as reading the certificates of all authorities takes long.
@@ -94,7 +114,9 @@ class Forward:
     def _asked(self, request: Request) -> Reply:
         connection = self._connect()
         try:
-            connection.request(request.method, self._target(request), headers=_headers(request))
+            connection.request(
+                request.method, self._target(request), headers=self._headers(request)
+            )
             answer = connection.getresponse()
             body = _read(answer) if 200 <= answer.status < 300 else b""
         finally:
@@ -121,6 +143,11 @@ class Forward:
         connection.connect()
         connection.sock.settimeout(WHOLE_S)
         return connection
+
+    def _headers(self, request: Request) -> dict[str, str]:
+        passed = {name: request.header(name) for name in _PASSED_ON if request.header(name)}
+        ours = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        return {**passed, **ours, "User-Agent": "gway", "Via": VIA}
 
     def _target(self, request: Request) -> str:
         raw = request.query_string.encode("latin-1", "replace")
@@ -184,8 +211,3 @@ def _read(answer: http.client.HTTPResponse) -> bytes:
 def _clean(value: str | None) -> str:
     """Give a header's value, or nothing when it could not stand in one line."""
     return value if value and value.isprintable() else ""
-
-
-def _headers(request: Request) -> dict[str, str]:
-    passed = {name: request.header(name) for name in _PASSED_ON if request.header(name)}
-    return {**passed, "User-Agent": "gway", "Via": VIA}
