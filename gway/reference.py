@@ -7,7 +7,7 @@ in the tree with what this module writes, so the two cannot part.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gway import helptext
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gway.resolver import Gateway
     from gway.runner import Runner
 
-Functions = dict[str, Callable[..., Any]]
+Functions = Mapping[str, Callable[..., Any]]
 
 
 class Hook(NamedTuple):
@@ -71,7 +71,7 @@ def _commands() -> Iterator[tuple[str, str]]:
 
 def _projects(gateway: Gateway) -> Iterator[str]:
     for place in mount().projects():
-        functions: Functions = gateway.load(place.name)._functions()
+        functions = gateway.load(place.name)._functions()
         if functions:
             yield from _project(place, functions)
 
@@ -128,7 +128,7 @@ def _addresses(project: str, functions: Functions) -> Iterator[tuple[str, str, s
             path += f"/{page.replace('_', '-')}"
         allowed = access_of(function)
         address = path if kind == "view" else f"/{kind}{path}"
-        yield allowed.method, address, allowed.role, read_named(name, functions).summary
+        yield str(allowed.method), address, allowed.role, read_named(name, functions).summary
 
 
 # --- hooks, settings, metrics ------------------------------------------------
