@@ -62,7 +62,7 @@ def test_cards_are_found_and_ordered_by_the_address_and_stay_so_live(
     chargers.do(draw(held["CP10"], 2_500, 22_000))
     page.locator("li.charger:first-child#charger-CP10").wait_for()
     page.get_by_label("Status").select_option("Faulted")
-    page.wait_for_function("document.querySelectorAll('li.charger').length === 1")
+    page.wait_for_function("() => document.querySelectorAll('li.charger').length === 1")
     page.reload()
     assert shown(page) == ["CP10"]
     assert page.get_by_label("Order").input_value() == "-power"
@@ -155,7 +155,7 @@ def test_messages_are_filtered_held_and_opened(page: Any, site: Any, chargers: C
     page.get_by_role("button", name="Resume").click()
     names.get_by_text("Heartbeat").wait_for()
     page.locator(".log-filter").get_by_label("Action").select_option("BootNotification")
-    page.wait_for_function("document.querySelectorAll('#charger-log li').length === 1")
+    page.wait_for_function("() => document.querySelectorAll('#charger-log li').length === 1")
     assert "since=2020-01-01" in page.url, "what the other form chose stays"
     entry = log.locator("li").first
     entry.locator("summary").click()
