@@ -15,7 +15,15 @@
   const DAY_S = 86400;
   const LEAST_DRAG_PX = 8;
 
-  const colour = (figure, name) => getComputedStyle(figure).getPropertyValue(name).trim();
+  // A canvas knows colours, not the names and functions of style sheets: a probe has them resolved.
+  function colour(figure, name) {
+    const probe = figure.appendChild(document.createElement("span"));
+    probe.style.color = `var(${name})`;
+    const resolved = getComputedStyle(probe).color;
+    probe.remove();
+    return resolved;
+  }
+
   const two = (number) => String(number).padStart(2, "0");
   const at = (seconds) => new Date(seconds * 1000);
   const day = (date) => `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
@@ -73,7 +81,7 @@
           return {
             label: one.charger_id,
             stroke,
-            fill: data.series.length === 1 ? `color-mix(in srgb, ${stroke} 20%, transparent)` : undefined,
+            fill: data.series.length === 1 ? stroke.replace("rgb(", "rgba(").replace(")", ", 0.2)") : undefined,
             width: 2,
             dash: DASHES[index % DASHES.length],
             paths: uPlot.paths.stepped({ align: 1 }),
