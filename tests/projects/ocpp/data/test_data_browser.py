@@ -98,7 +98,7 @@ def brightness(page: Any) -> float:
         "one => { const ink = one.getContext('2d').getImageData(0, 0, one.width, one.height);"
         " const data = ink.data;"
         " let sum = 0, count = 0; for (let at = 0; at < data.length; at += 4)"
-        " if (data[at + 3] > 200) { sum += (data[at] + data[at + 1] + data[at + 2]) / 3; count += 1; }"
+        " if (data[at + 3] > 200) { sum += data[at] + data[at + 1] + data[at + 2]; count += 3; }"
         " return sum / count; }",
     )
     return mean
