@@ -93,7 +93,9 @@ class Outlet(Sender):
     def look(self) -> None:
         """Something new was committed for this charger: a row, or a latest message."""
         self._more = self._stale = True
-        while len(self._rows) > 1:  # an operator may have put something before them
+        flight = self.in_flight
+        kept = 0 if flight is None or flight.row is None else 1
+        while len(self._rows) > kept:  # an operator may have put something before them
             self._rows.pop()
         self._pump()
 

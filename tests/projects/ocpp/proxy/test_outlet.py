@@ -661,6 +661,24 @@ def test_what_an_operator_lets_wait_again_goes_before_what_came_later() -> None:
     assert told == ["0", "0", "1", "2", "3", "4", "5"]
 
 
+def test_a_start_that_waits_again_goes_before_samples_that_were_next() -> None:
+    bench = Bench(Options(charger_rate=1)).boot()
+    bench.put_start(1)
+    start = bench.store.rows["CP1"].pop(1)
+    bench.error("InternalError")
+    bench.open()
+    bench.put(None, "DataTransfer", vendorId="V")
+    bench.answer()
+    bench.put_meter(1)  # read, and waiting for its turn
+    bench.store.rows["CP1"] = {1: start, **bench.store.rows["CP1"]}
+    bench.outlet.look()
+    bench.pass_time(2)
+    bench.answer(transactionId=700)
+    bench.pass_time(2)
+    assert bench.actions[-2:] == ["StartTransaction", "MeterValues"]
+    assert bench.store.dead == {}
+
+
 def test_going_on_with_a_refused_tag_can_be_chosen() -> None:
     bench = Bench(Options(on_remote_reject="go-on")).boot()
     bench.put_start(1)
