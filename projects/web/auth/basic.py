@@ -61,7 +61,7 @@ class Basic:
         """Return whose name and password these are; a Problem says why not."""
         name, password = given
         user = users.get(name.strip().lower())
-        proof = self._proof(user, password)
+        proof = self._proof(name, user, password)
         turn = self._turns.setdefault(proof, Lock())
         try:
             with turn:  # of many requests that begin together one does the work
@@ -76,9 +76,9 @@ class Basic:
         finally:
             self._turns.pop(proof, None)
 
-    def _proof(self, user: User | None, password: str) -> bytes:
+    def _proof(self, name: str, user: User | None, password: str) -> bytes:
         """Give what is remembered; the stored hash is in it: a new password voids it."""
-        known = b"" if user is None else user.name.encode() + user.hashed.digest
+        known = name.encode() if user is None else user.name.encode() + user.hashed.digest
         return hmac.digest(self._secret, known + b"\0" + password.encode(), "sha256")
 
     def _is_remembered(self, proof: bytes) -> bool:
