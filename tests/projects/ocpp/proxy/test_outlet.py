@@ -668,6 +668,7 @@ def test_a_start_that_waits_again_goes_before_samples_that_were_next() -> None:
     bench.error("InternalError")
     bench.open()
     bench.put(None, "DataTransfer", vendorId="V")
+    bench.pass_time(2)
     bench.answer()
     bench.put_meter(1)  # read, and waiting for its turn
     bench.store.rows["CP1"] = {1: start, **bench.store.rows["CP1"]}
