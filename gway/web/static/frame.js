@@ -155,13 +155,13 @@
     for (const region of document.querySelectorAll(".table-scroll")) {
       const wider = region.scrollWidth > region.clientWidth + 1;
       region.toggleAttribute("data-wider", wider);
-      const next = region.nextElementSibling;
-      const told = next?.matches("p.wider") ? next : null;
+      const before = region.previousElementSibling;
+      const told = before?.matches("p.wider") ? before : null;
       if (wider && !told) {
         const word = document.createElement("p");
         word.className = "wider";
         word.textContent = "More columns: scroll the table sideways \u2192";
-        region.after(word);
+        region.before(word);
       } else if (!wider && told) {
         told.remove();
       }
