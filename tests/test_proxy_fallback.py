@@ -25,6 +25,7 @@ import pytest
 from gway.errors import UsageError
 from gway.recipes import find, load
 from gway.web.forward import Forward
+from tests.projects.ocpp.proxy.conftest import Charger
 
 pytestmark = pytest.mark.flag("proxy")
 
@@ -214,6 +215,57 @@ def test_a_session_made_while_the_cloud_was_away_is_there_when_it_is_back(
     for name in ("charger_id", "id_tag", "meter_start_wh", "meter_stop_wh", "energy_wh", "reason"):
         assert told[name] == made[name]
     assert len(sessions(there)) == 1
+
+
+def test_sessions_before_across_and_after_an_outage_agree_on_both_sides(
+    local: Any, cloud: Any, eventually: Any, free_port: int
+) -> None:
+    ws_port = unused_port()
+    there = cloud(port=free_port, ws_port=ws_port)
+    here = local(f"http://127.0.0.1:{free_port}", f"ws://127.0.0.1:{ws_port}/ocpp/csms")
+    token = {"Authorization": f"Bearer {here.state['token']}"}
+
+    def told(number: int) -> bool:
+        words = [(one["start_time_raw"], one["stop_time_raw"]) for one in sessions(there)]
+        return len(words) == number and sorted(words) == sorted(
+            (one["start_time_raw"], one["stop_time_raw"]) for one in sessions(here)
+        )
+
+    charger = Charger("CP1", lambda: int(here.ws_port))
+    charger.boot()
+    before = charger.start(1_000, "2026-03-01T08:00:00Z")
+    charger.stop(before, 2_000, "2026-03-01T08:30:00Z")
+    across = charger.start(2_000, "2026-03-01T09:00:00Z")
+    charger.values(across, 2_500, at="2026-03-01T09:10:00Z")
+    eventually(lambda: told(2), 20)
+    there.end(signal.SIGKILL)
+    charger.values(across, 3_500, at="2026-03-01T09:20:00Z")
+    charger.stop(across, 4_000, "2026-03-01T09:30:00Z")
+    offline = charger.start(4_000, "2026-03-01T10:00:00Z")
+    charger.values(offline, 5_000, at="2026-03-01T10:10:00Z")
+    charger.stop(offline, 7_000, "2026-03-01T10:30:00Z")
+    reverse = charger.start(7_000, "2026-03-01T11:00:00Z")
+    there = cloud(port=free_port, ws_port=ws_port)
+    here.get("/api/ocpp/proxy/sync-now", "POST", **token)
+    eventually(lambda: told(4), 30)
+    charger.stop(reverse, 8_000, "2026-03-01T11:30:00Z")
+    eventually(lambda: told(4) and all(one["energy_wh"] for one in sessions(there)), 20)
+    charger.leave()
+    # Both databases, all words; ids and the moments of hearing are each side's own.
+    names = ("charger_id", "connector_id", "id_tag", "meter_start_wh", "meter_stop_wh", "state")
+    names += ("energy_wh", "start_time_raw", "stop_time_raw", "start_time", "stop_time")
+    sides = [
+        sorted(tuple(str(one[name]) for name in names) for one in sessions(site))
+        for site in (here, there)
+    ]
+    assert sides[0] == sides[1]
+    assert sum(one["energy_wh"] for one in sessions(there)) == 7_000
+    # The cloud's own page shows what ran while it was away, with the times of then.
+    page = there.get("/ocpp/data/charger-details.json?charger_id=CP1").text
+    assert "2026-03-01T10:00:00" in page
+    assert "2026-03-01T10:30:00" in page
+    status = json.loads(here.get("/api/ocpp/proxy/status").text)
+    assert (status["pending"], status["dead"]) == (0, 0)
 
 
 def test_both_run_in_one_workspace_with_a_database_each(
