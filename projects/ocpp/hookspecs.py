@@ -3,7 +3,8 @@
 Decisions are `firstresult`: None passes the question on, an exception means no.
 Facts are past tense; each subscriber runs alone, and one that fails is logged and
 counted while the others run. Facts that carry a `receipt` are about money: what a
-subscriber adds to it is on disk before the charger is answered. While it cannot be
+subscriber adds to it is on disk before the charger is answered, and `receipt.action`
+and `receipt.payload` are the message that will be, byte for byte. While it cannot be
 stored, a fact about money is told again, the same one with a new receipt: do nothing
 at it that must not be done twice, or do it when the receipt's unit is committed.
 """

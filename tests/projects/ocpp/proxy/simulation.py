@@ -77,7 +77,10 @@ class Run:
             self.poison_something()
         if chance.random() < 0.2:
             self.remote.refused.add("TAG1")
-        self.boot = "always" if chance.random() < 0.1 else "when-changed"
+        self.options = Options(
+            boot="always" if chance.random() < 0.1 else "when-changed",
+            window=chance.choice((1, 2, 8)),
+        )
         self.wires: dict[str, Wire] = {}
         self.ghosts: list[tuple[str, int, bytes]] = []
         self.alarms: dict[str, float] = {}
@@ -113,7 +116,6 @@ class Run:
         self.begin_all()
 
     def begin_all(self) -> None:
-        options = Options(boot=self.boot)
         self.alarms.clear()
         for name in self.chargers:
             outlet = self.outlets[name] = self.outlet_class(
@@ -122,7 +124,7 @@ class Run:
                 driver=self,
                 clock=self.clock,
                 governor=self.governor,
-                options=options,
+                options=self.options,
                 chance=Random(self.seed),
             )
             self.store.put_latest(name, "Boot", "BootNotification", b'{"chargePointVendor":"v"}')
@@ -252,8 +254,10 @@ class Run:
             return
         answer = self.remote.answer(wire.charger_id, message_id, action, bytes(frame[3]))
         wire.to_local.append((message_id, answer))
-        if not self.calm and self.chance.random() < 0.1:
+        if not self.calm and self.chance.random() < 0.25:
             wire.to_local.append(wire.to_local[-1])  # told twice
+        if not self.calm and self.chance.random() < 0.05:
+            self.cut(wire)  # after the remote's commit, before we have its answer
 
     def command_answered(self, message_id: str, text: bytes) -> None:
         remote_tx = self.commands.pop(message_id)
@@ -276,11 +280,15 @@ class Run:
         wire.to_local.append(("", text))
 
     def do_ghost(self) -> None:
-        charger_id, number, text = self.ghosts.pop(self.chance.randrange(len(self.ghosts)))
+        latest = self.chance.random() < 0.7
+        which = -1 if latest else self.chance.randrange(len(self.ghosts))
+        charger_id, number, text = self.ghosts.pop(which)
         self.outlets[charger_id].received(number, text)
 
     def do_cut(self) -> None:
-        wire = self.chance.choice(list(self.wires.values()))
+        self.cut(self.chance.choice(list(self.wires.values())))
+
+    def cut(self, wire: Wire) -> None:
         self.tear(wire)
         self.outlets[wire.charger_id].lost(wire.number, "cut")
 
@@ -335,13 +343,18 @@ class Run:
         if self.alarms:
             chances.append(("time", 2))
         if self.ghosts:
-            chances.append(("ghost", 7))
+            chances.append(("ghost", self.ghost_weight()))
         if not self.calm:
             chances.append(("kill_local", 1))
             chances.append(("disk_full", 1))
             if self.wires:
                 chances.extend((("cut", 1), ("kill_remote", 1), ("remote_stop", 1)))
         return chances
+
+    def ghost_weight(self) -> int:
+        """Bring the past up when it can do harm: while the same call waits for its answer."""
+        waiting = {o.in_flight.message_id for o in self.outlets.values() if o.in_flight}
+        return 60 if self.ghosts and _decode(self.ghosts[-1][2])[1] in waiting else 3
 
     def step(self) -> bool:
         chances = self.possible()
