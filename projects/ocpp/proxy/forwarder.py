@@ -181,10 +181,12 @@ class Forwarder:
         """Tell whether a charger may connect; only in mode transparent it may not."""
         if self.options.mode != "transparent":
             return True
+        if charger_id not in self.lines and not self.store.latest(charger_id):
+            return True  # nobody knows it yet: a stranger's knock must not reach the remote
         outlet = self.line(charger_id).outlet
         if outlet.admits():
             return True
-        # One that was never here has first to say what the remote wants to hear of it.
+        # It has first to say what the remote wants to hear of it.
         return outlet.state is LinkState.BOOTING and not any(
             one.kind == "Boot" for one in self.store.latest(charger_id)
         )
