@@ -939,3 +939,43 @@ def test_one_transaction_arrives_wherever_it_is_cut(action: str, moment: str, ho
     assert remote.ledger() == [("CP1", 1, "tag", 1, "T1", samples, (9_000, "T9"))]
     assert bench.store.maps == {("CP1", 1): 700}
     assert bench.store.possible_duplicates <= 1
+
+
+# --- offline for a part of it, or all -----------------------------------------------------
+
+STORY = ["StartTransaction", "MeterValues", "MeterValues", "StopTransaction"]
+
+
+def tell(bench: Bench, steps: int) -> None:
+    """Let the charger tell the next steps of its transaction."""
+    done = bench.store.sequence
+    for step in range(done, done + steps):
+        if step == 0:
+            bench.put_start(1)
+        elif step == 3:
+            bench.put_stop(1)
+        else:
+            bench.put_meter(1, step)
+
+
+@pytest.mark.parametrize("before", range(5))
+def test_a_transaction_is_one_whatever_part_of_it_was_offline(before: int) -> None:
+    for began_online in (True, False):
+        bench = Bench()
+        if began_online:
+            bench.boot()
+        tell(bench, before)
+        if began_online:
+            serve(bench)
+            bench.cut()
+        else:
+            bench.boot()
+            serve(bench)
+        tell(bench, 4 - before)
+        if began_online:
+            bench.open()
+        serve(bench)
+        assert [action for action, _ in bench.calls] == STORY
+        ids = [payload.get("transactionId") for _, payload in bench.calls]
+        assert ids == [None, 700, 700, 700]
+        assert bench.store.waiting() == []
