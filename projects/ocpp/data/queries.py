@@ -222,13 +222,24 @@ Stored = tuple[Row, list[Row], list[Row]]
 Known = tuple[Row | None, list[Row], list[Row]]
 
 
+NEVER_SEEN = """
+    SELECT NOT EXISTS (SELECT 1 FROM chargers WHERE charger_id = :charger_id)
+        AND NOT EXISTS (SELECT 1 FROM connectors WHERE charger_id = :charger_id)
+        AND NOT EXISTS (
+            SELECT 1 FROM transactions WHERE charger_id = :charger_id AND state = 'open'
+        )
+"""
+
+
 def charger(connection: sqlite3.Connection, charger_id: str) -> Known:
     """Read a charger's row, its connectors and its open transactions, as of one moment.
 
     The connection is in no transaction. One for all three reads halves their time,
-    of which each handshake has its part.
+    of which each handshake has its part; of one never seen, one read says that.
     """
     of_charger = (charger_id,)
+    if connection.execute(NEVER_SEEN, {"charger_id": charger_id}).fetchone()[0]:
+        return None, [], []
     connection.execute("BEGIN")
     try:
         found = rows(connection, "SELECT * FROM chargers WHERE charger_id = ?", of_charger)

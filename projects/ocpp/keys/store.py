@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from datetime import datetime
+from time import monotonic
 
 import msgspec
 
@@ -23,7 +25,30 @@ MIGRATIONS = [
         PRIMARY KEY (charger_id, offered)
     ) WITHOUT ROWID;
     """,
+    # Counts changes, whichever process makes them: that there was none is seen at little cost.
+    """
+    CREATE TABLE charger_keys_changes (
+        only INTEGER PRIMARY KEY CHECK (only = 1),
+        number INTEGER NOT NULL
+    );
+    CREATE TRIGGER charger_key_put AFTER INSERT ON charger_keys
+    BEGIN
+        INSERT INTO charger_keys_changes VALUES (1, 1)
+            ON CONFLICT (only) DO UPDATE SET number = number + 1;
+    END;
+    CREATE TRIGGER charger_key_changed AFTER UPDATE ON charger_keys
+    BEGIN
+        INSERT INTO charger_keys_changes VALUES (1, 1)
+            ON CONFLICT (only) DO UPDATE SET number = number + 1;
+    END;
+    CREATE TRIGGER charger_key_deleted AFTER DELETE ON charger_keys
+    BEGIN
+        INSERT INTO charger_keys_changes VALUES (1, 1)
+            ON CONFLICT (only) DO UPDATE SET number = number + 1;
+    END;
+    """,
 ]
+LOOK_EVERY_S = 0.01  # how late a key is that another process sets
 
 _PUT = """
     INSERT OR REPLACE INTO charger_keys (charger_id, offered, salt, digest, cost, set_at)
@@ -49,14 +74,48 @@ class KeyDates(msgspec.Struct, frozen=True):
 
 
 class KeyStore:
-    """The table of keys: at most one in force and one offered for each charger."""
+    """The table of keys: at most one in force and one offered for each charger.
 
-    def __init__(self, database: Database) -> None:
+    Most handshakes of a site without keys, or with few, are of chargers that have none:
+    which ones have is kept in memory, and read again when any process changed a key.
+
+    :param clock: seconds that never jump
+    """
+
+    def __init__(self, database: Database, clock: Callable[[], float] = monotonic) -> None:
         database.migrate("keys", MIGRATIONS)
         self._database = database
+        self._clock = clock
+        self._with_key: frozenset[str] = frozenset()
+        self._changes = -1
+        self._looked_s = float("-inf")
+
+    def _has_key(self, charger_id: str) -> bool:
+        now = self._clock()
+        if now - self._looked_s >= LOOK_EVERY_S:
+            self._look()
+            self._looked_s = now
+        return charger_id in self._with_key
+
+    def _look(self) -> None:
+        def read(connection: sqlite3.Connection) -> None:
+            # The number first: what changes in between is seen at the next look.
+            counted = connection.execute("SELECT number FROM charger_keys_changes").fetchone()
+            number = 0 if counted is None else counted[0]
+            if number != self._changes:
+                found = connection.execute("SELECT charger_id FROM charger_keys")
+                self._with_key = frozenset(row[0] for row in found)
+                self._changes = number
+
+        self._database.peek(read)
+
+    def _changed(self) -> None:
+        self._looked_s = float("-inf")
 
     def find(self, charger_id: str) -> list[KeyRow]:
         """Find the keys of a charger, the one in force first."""
+        if not self._has_key(charger_id):
+            return []
         rows = self._database.query(
             "SELECT offered, salt, digest, cost FROM charger_keys WHERE charger_id = ?"
             " ORDER BY offered",
@@ -92,10 +151,12 @@ class KeyStore:
             connection.execute(_PUT, _params(charger_id, hashed, at, offered=False))
 
         self._database.transact(write)
+        self._changed()
 
     def offer(self, charger_id: str, hashed: Hashed, at: datetime) -> None:
         """Keep a key beside the one in force."""
         self._database.execute(_PUT, _params(charger_id, hashed, at, offered=True))
+        self._changed()
 
     def take(self, row: KeyRow) -> None:
         """Put an offered key in force; one that is no longer offered stays away."""
@@ -125,7 +186,9 @@ class KeyStore:
         def write(connection: sqlite3.Connection) -> bool:
             return connection.execute(_DELETE, (charger_id,)).rowcount > 0
 
-        return self._database.transact(write)
+        found = self._database.transact(write)
+        self._changed()
+        return found
 
 
 def _params(

@@ -20,6 +20,7 @@ from gway.projects.ocpp.keys import keyring as keyring_module
 from gway.projects.ocpp.keys import keys
 from gway.projects.ocpp.keys.hashing import check_key, hash_key, is_key, key_bytes
 from gway.projects.ocpp.keys.keyring import Keyring
+from gway.projects.ocpp.keys.store import LOOK_EVERY_S, KeyStore
 from gway.resolver import Gateway
 
 Run = Callable[..., Any]
@@ -206,6 +207,49 @@ def test_an_offered_key_alone_shuts_nobody_out(ring: Keyring) -> None:
     assert not let_in(None)
 
 
+# --- what is kept in memory of who has one --------------------------------------
+
+
+def test_a_key_that_another_process_sets_or_deletes_counts_from_the_next_knock(
+    run: Run, ring: Keyring, eventually: Callable[..., Any]
+) -> None:
+    assert admit(None) is None
+    assert run("ocpp.keys", "set-key", "AL1000", stdin=f"{HEX}\n").code == 0
+    eventually(lambda: ring.store.find("AL1000"))
+    assert (let_in(KEY), let_in(b"wrong")) == (True, False)
+    assert run("ocpp.keys", "delete-key", "AL1000").code == 0
+    eventually(lambda: admit(None) is None)
+
+
+def test_chargers_without_a_key_cost_one_look_at_the_database_each_hundredth_second(
+    gw: Gateway, ring: Keyring
+) -> None:
+    ring.put("AL1000", KEY)
+    now, looks = [0.0], []
+    database = ring.store._database
+    counted = KeyStore(database, clock=lambda: now[0])
+    peek = database.peek
+    database.peek = lambda read: (looks.append(now[0]), peek(read))[1]
+    for number in range(100):
+        assert counted.find(f"CP{number}") == []
+    assert looks == [0.0]
+    now[0] += LOOK_EVERY_S
+    assert counted.find("CP1") == []
+    assert len(looks) == 2
+    assert [row.charger_id for row in counted.find("AL1000")] == ["AL1000"]
+
+
+def test_a_key_set_here_counts_at_once(gw: Gateway) -> None:
+    store = KeyStore(gw.service(Keyring).store._database, clock=lambda: 0.0)
+    assert store.find("AL1000") == []
+    store.put("AL1000", hash_key(KEY), AT)
+    assert len(store.find("AL1000")) == 1
+    store.offer("CP2", hash_key(KEY), AT)
+    assert store.find("CP2")[0].offered
+    store.delete("AL1000")
+    assert store.find("AL1000") == []
+
+
 # --- verbs and API -----------------------------------------------------------
 
 
@@ -269,6 +313,7 @@ from gway import resolver
 from gway.projects.ocpp.facts import Knock
 from gway.projects.ocpp.keys import hashing
 from gway.projects.ocpp.keys.keyring import Keyring
+from gway.projects.ocpp.keys.store import LOOK_EVERY_S, KeyStore
 
 gateway = resolver.Gateway(Path(sys.argv[1]))
 with resolver.use(gateway):
