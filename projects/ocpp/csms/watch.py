@@ -165,12 +165,14 @@ class Screen:
                 name.replace("_", " "), justify="right" if right else "left", no_wrap=True
             )
         for row in terminal.chargers(rows[:room]):
-            cells = [Text(str(row[name]), getattr(row[name], "style", "")) for name in names]
+            # rich lets escape sequences through, and chargers write what they like.
+            cells = [Text(one_line(row[name]), getattr(row[name], "style", "")) for name in names]
             if row["faults"]:
-                cells[2] = Text(str(row["faults"]), "red")
+                cells[2] = Text(one_line(row["faults"]), "red")
             table.add_row(*cells)
         at = datetime.now().astimezone().strftime("%H:%M:%S")
         head = Text.assemble((f"{len(rows)} chargers", "bold"), f"  {self._where}  {at}")
         more = f"and {len(rows) - room} more" if len(rows) > room else ""
-        foot = Text(trouble, "red") if trouble else Text(f"{more}  Ctrl-C ends this".strip(), "dim")
+        ends = Text(f"{more}  Ctrl-C ends this".strip(), "dim")
+        foot = Text(one_line(trouble), "red") if trouble else ends
         return Group(head, Text(""), table, Text(""), foot)

@@ -272,11 +272,11 @@ def until(lines: Any, part: str) -> str:
     raise AssertionError(f"no line has {part!r}")
 
 
-def test_watch_has_a_screen_of_its_own_on_a_terminal_and_gives_it_back(csms):
-    """Entering and leaving the alternate screen, and the cursor as it was."""
+def watched(csms: Any, part: bytes) -> tuple[Any, int, bytes]:
+    """Start `watch` on a terminal, and give it, the terminal and what is shown up to a part."""
     words = [sys.executable, "-m", "gway", "ocpp.csms", "watch", "--url", csms.url]
     ours, theirs = pty.openpty()
-    env = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "24"}
+    env = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "160", "LINES": "24"}
     env["GWAY_TOKEN"] = csms.token
     watch = subprocess.Popen(
         words, cwd=csms.folder, stdin=theirs, stdout=theirs, stderr=theirs, env=env
@@ -284,9 +284,15 @@ def test_watch_has_a_screen_of_its_own_on_a_terminal_and_gives_it_back(csms):
     os.close(theirs)
     seen = b""
     deadline = time.monotonic() + 20
-    while b"Ctrl-C" not in seen and time.monotonic() < deadline:
+    while part not in seen and time.monotonic() < deadline:
         if select.select([ours], [], [], 0.5)[0]:
             seen += os.read(ours, 65_536)
+    return watch, ours, seen
+
+
+def test_watch_has_a_screen_of_its_own_on_a_terminal_and_gives_it_back(csms):
+    """Entering and leaving the alternate screen, and the cursor as it was."""
+    watch, ours, seen = watched(csms, b"Ctrl-C")
     assert b"\x1b[?1049h" in seen
     assert b"0 chargers" in seen
     watch.send_signal(signal.SIGINT)
@@ -296,6 +302,27 @@ def test_watch_has_a_screen_of_its_own_on_a_terminal_and_gives_it_back(csms):
     assert watch.wait(10) == 130
     assert seen.rindex(b"\x1b[?1049l") > seen.rindex(b"\x1b[?1049h")
     os.close(ours)
+
+
+def test_no_charger_writes_to_the_terminal_of_who_watches(csms):
+    """A fault's text holds the escape sequences for a window's title and an empty screen."""
+
+    async def story() -> None:
+        async with connected(csms, "CP1") as charger:
+            await charger.boot()
+            await charger.status("Faulted", "OtherError", "\x1b]0;mine\x07\x1b[2J\u009b31m\u202e")
+
+    asyncio.run(story())
+    watch, ours, seen = watched(csms, b"OtherError")
+    watch.send_signal(signal.SIGINT)
+    with suppress(OSError):  # the other end is closed
+        while select.select([ours], [], [], 10)[0]:
+            seen += os.read(ours, 65_536)
+    watch.wait(10)
+    os.close(ours)
+    assert rb"\x1b]0;mine\x07\x1b[2J" in seen, "it is told in escaped form"
+    for sequence in (b"\x1b]0;", b"\x1b[2J", "\u009b".encode(), "\u202e".encode()):
+        assert sequence not in seen
 
 
 def test_watch_without_a_server_says_so(workspace):
