@@ -194,23 +194,33 @@ class Accounts:
     def sign_in(self, request: Request, name: str, password: str) -> Visitor:
         """Begin a session, with a cookie of its own; a Problem says why not."""
         user = self.guard.check(self.refresh().users, name, password, request.remote_addr)
+        self.begin_session(request, user)
         if user.hashed.cost != self.guard.cost:
-            hashed = self.hasher.run(lambda: hash_password(password, self.guard.cost))
-            self.store.rehash(user, hashed)
-        self.begin_session(request, user.name)
+            self._rehash(user, password)
         log.info("%s signed in from %s", user.name, request.remote_addr)
         return Visitor(user.name, user.role, "account")
 
-    def begin_session(self, request: Request, user: str) -> None:
-        """Begin a session in the place of the one that this browser had."""
+    def _rehash(self, user: User, password: str) -> None:
+        try:
+            hashed = self.hasher.run(lambda: hash_password(password, self.guard.cost))
+        except Problem as error:  # the sign-in itself is done
+            log.info("the password of %s is hashed anew another time: %s", user.name, error)
+        else:
+            self.store.rehash(user, hashed)
+
+    def begin_session(self, request: Request, user: User) -> None:
+        """Begin a session in the place of the one that this browser had.
+
+        :param user: as the account was when its password was right
+        """
         now = self._gateway.now()
         secret = secrets.token_urlsafe(COOKIE_BYTES)
         session = Session(
-            digest_of(secret), user, now, now, request.remote_addr, _agent_of(request)
+            digest_of(secret), user.name, now, now, request.remote_addr, _agent_of(request)
         )
         replaced = digest_of(request.cookie(session_name(request)))
         oldest = now - self._longest
-        self._changed(lambda store: store.begin_session(session, replaced, oldest))
+        self._changed(lambda store: store.begin_session(session, user, replaced, oldest))
         request.new_session = secret
 
     def sign_out(self, request: Request) -> None:
@@ -274,12 +284,15 @@ class Accounts:
         log.info("account %s was made: %s", name, given)
         return given
 
-    def set_password(self, name: str, password: str) -> None:
-        """Give an account another password, and end its sessions."""
+    def set_password(self, name: str, password: str, known: User | None = None) -> None:
+        """Give an account another password, and end its sessions.
+
+        :param known: the account as it was when its password was right, if that was asked for
+        """
         user = self.user(name)
         hashed = self._hashed(user.name, password)
         now = self._gateway.now()
-        self._changed(lambda store: store.set_password(user.name, hashed, now))
+        self._changed(lambda store: store.set_password(user.name, hashed, now, known))
         log.info("the password of %s was changed", user.name)
 
     def set_role(self, name: str, role: str, *, force: bool = False) -> None:

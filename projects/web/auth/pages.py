@@ -101,11 +101,11 @@ def view_post_password(current: str, new: str, again: str) -> Page | Redirect:
         if new != again:
             raise UsageError("these were two different passwords")
         users = {user.name: user for user in book().users()}
-        book().guard.check(users, visitor.name, current, request.remote_addr)
-        book().set_password(visitor.name, new)
+        known = book().guard.check(users, visitor.name, current, request.remote_addr)
+        book().set_password(visitor.name, new, known)
     except GwayError as error:
         return told(_account, error)
-    book().begin_session(request, visitor.name)
+    book().begin_session(request, book().user(visitor.name))
     return _account(done="The password is changed. You are signed out everywhere else.")
 
 

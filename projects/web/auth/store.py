@@ -12,6 +12,7 @@ import msgspec
 from gway.errors import UnknownName, UsageError
 from gway.projects.sql.database import Database
 from gway.projects.web.auth.passwords import Cost, Hashed
+from gway.web.reply import Problem
 
 T = TypeVar("T")
 
@@ -145,10 +146,17 @@ class Store:
 
         return self._change(write)
 
-    def set_password(self, name: str, hashed: Hashed, at: datetime) -> None:
-        """Give an account another password and end its sessions."""
+    def set_password(
+        self, name: str, hashed: Hashed, at: datetime, known: User | None = None
+    ) -> None:
+        """Give an account another password and end its sessions.
+
+        :param known: the account as it was when its password was shown, if one had to be
+        """
 
         def write(connection: sqlite3.Connection) -> None:
+            if known is not None:
+                _check_same(connection, known)
             _update(connection, name, "changed_at = ?", at.isoformat())
             _put_hash(connection, name, hashed)
             connection.execute("DELETE FROM sessions WHERE user = ?", (name,))
@@ -191,14 +199,18 @@ class Store:
 
     # --- sessions ---
 
-    def begin_session(self, session: Session, replaced: bytes, oldest: datetime) -> None:
+    def begin_session(
+        self, session: Session, known: User, replaced: bytes, oldest: datetime
+    ) -> None:
         """Store a session; its user's oldest go when there are too many.
 
+        :param known: the account as it was when its password was right
         :param replaced: the session that this browser had
         :param oldest: sessions that began before are over
         """
 
         def write(connection: sqlite3.Connection) -> None:
+            _check_same(connection, known)
             at = session.created_at.isoformat()
             connection.execute("DELETE FROM sessions WHERE digest = ?", (replaced,))
             connection.execute("DELETE FROM sessions WHERE created_at < ?", (oldest.isoformat(),))
@@ -347,6 +359,20 @@ def _update(connection: sqlite3.Connection, name: str, what: str, value: object)
         (value, name),
     ).rowcount:
         raise unknown_user(name)
+
+
+def _check_same(connection: sqlite3.Connection, known: User) -> None:
+    """Refuse what an old password was right for: comparing one takes a while.
+
+    The hash tells, and not a time: it is salted anew whenever a password is given.
+    """
+    sql = "SELECT 1 FROM users WHERE name = ? AND digest = ?"
+    if connection.execute(sql, (known.name, known.hashed.digest)).fetchone() is None:
+        raise Problem(
+            409,
+            "the password of this account was changed at this very moment",
+            hint="try again with the new one",
+        )
 
 
 def _delete_session(connection: sqlite3.Connection, digest: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -88,6 +89,51 @@ def test_the_session_cookie_is_new_at_each_sign_in_and_for_this_browser_alone(
     assert SESSION not in browser.jar
     (again,) = browser.sign_in("ada").cookies
     assert value not in again
+
+
+def during_the_comparison(people: Accounts, change: Callable[[], object]) -> None:
+    """Have something happen while the next password is being compared."""
+    run = people.hasher.run
+
+    def and_meanwhile(function: Callable[[], Any]) -> Any:
+        people.hasher.run = run  # type: ignore[method-assign]
+        result = run(function)
+        change()
+        return result
+
+    people.hasher.run = and_meanwhile  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("change", ["password", "account"])
+def test_a_password_that_was_changed_while_it_was_compared_begins_no_session(
+    people: Accounts, browser: Browser, change: str
+) -> None:
+    def changed() -> None:
+        if change == "account":
+            people.delete("vito")
+            people.create("vito", "another good password", "viewer")
+        else:
+            people.set_password("vito", "another good password")
+
+    during_the_comparison(people, changed)
+    answer = browser.sign_in("vito")
+    assert answer.status == 409
+    assert "changed at this very moment" in answer.text
+    assert people.sessions("vito") == []
+    assert browser.sign_in("vito", "another good password").status == 303
+
+
+def test_an_old_password_does_not_win_against_an_admin_who_changes_it_meanwhile(
+    people: Accounts, browser: Browser
+) -> None:
+    browser.sign_in("vito")
+    during_the_comparison(people, lambda: people.set_password("vito", "given by the admin"))
+    form = {"current": PASSWORD, "new": "chosen by the thief", "again": "chosen by the thief"}
+    answer = browser.post("/web/auth/password", form)
+    assert answer.status == 409
+    assert people.sessions("vito") == []
+    assert browser.sign_in("vito", "chosen by the thief").status == 401
+    assert browser.sign_in("vito", "given by the admin").status == 303
 
 
 def test_under_tls_the_cookies_are_secure_and_no_other_host_can_have_set_them(
