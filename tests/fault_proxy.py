@@ -117,6 +117,7 @@ class _Reader:
     def __init__(self) -> None:
         self._held = b""
         self._head = True
+        self._raw = False
 
     def split(self, data: bytes) -> Iterator[tuple[bytes, int, str]]:
         self._held += data
@@ -126,7 +127,14 @@ class _Reader:
                 return
             head, self._held = self._held[: end + 4], self._held[end + 4 :]
             self._head = False
+            # What follows a refusal is a body and no frames.
+            self._raw = head.startswith(b"HTTP/") and b" 101 " not in head.split(b"\r\n", 1)[0]
             yield head, 0, ""
+        if self._raw:
+            body, self._held = self._held, b""
+            if body:
+                yield body, 0, ""
+            return
         while (length := _frame_length(self._held)) is not None and len(self._held) >= length:
             frame, self._held = self._held[:length], self._held[length:]
             kind = frame[0] & 15

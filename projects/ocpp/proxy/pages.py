@@ -7,7 +7,9 @@ from datetime import date, datetime
 from typing import Any
 
 from gway import access
+from gway.projects.ocpp.messages.times import parse_time
 from gway.projects.ocpp.proxy import verbs
+from gway.web import formats
 from gway.web.page import Page, PageMaker
 from gway.web.tables import Column, table_of
 
@@ -40,13 +42,15 @@ CHARGERS = (
 )
 SIDES = (
     Column("charger_id", "Charger"),
-    Column("local_tx", "Here", kind="number"),
-    Column("remote_tx", "There", kind="number"),
+    Column("local_tx", "Id here", kind="number", show=lambda row: formats.plain(row["local_tx"])),
+    Column(
+        "remote_tx", "Id there", kind="number", show=lambda row: formats.plain(row["remote_tx"])
+    ),
     Column("id_tag", "Tag"),
-    Column("start_time", "Start"),
+    Column("start_time", "Start", kind="time"),
     Column("local_wh", "Wh here", kind="number"),
     Column("remote_wh", "Wh there", kind="number"),
-    Column("difference_wh", "Apart", kind="number"),
+    Column("difference_wh", "Wh apart", kind="number"),
     Column("verdict"),
 )
 GOOD = ("equal", "open", "answered")
@@ -74,7 +78,13 @@ def view_remote(
 def render_remote(
     *, q: str = "", sort: str = "charger_id", page: int = 1, per_page: int | None = None
 ) -> Page:
-    """Give the part of the page that changes by itself."""
+    """Give the part of the page that changes by itself.
+
+    :param q: words that a charger must have in its columns
+    :param sort: name of a column, with "-" before it for descending
+    :param page: from 1
+    :param per_page: chargers on a page, at most 1000
+    """
     return PAGES.fragment("remote_state", **_values(q, sort, page, per_page))
 
 
@@ -99,7 +109,7 @@ def view_reconcile(
     known = verbs.proxy().forwarder is not None
     found = verbs.reconcile(charger_id or None, since=since) if known else {"transactions": []}
     table = table_of(
-        found["transactions"],
+        [{**row, "start_time": _moment(row["start_time"])} for row in found["transactions"]],
         SIDES,
         q=q,
         sort=sort,
@@ -156,6 +166,11 @@ def view_post_drop(sequence: int) -> Page:
     """Forget a dead letter, and show how it stands."""
     verbs.drop(sequence)
     return render_remote()
+
+
+def _moment(text: str) -> datetime | str:
+    """Read a charger's time; what it wrote if that cannot be read."""
+    return parse_time(text) or text
 
 
 # --- what is shown ------------------------------------------------------------

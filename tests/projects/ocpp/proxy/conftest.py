@@ -43,6 +43,7 @@ web app setup-app:
     - ocpp.csms --unknown accept
     - ocpp.data
     - ocpp.rfid
+    - ocpp.keys
 web server start-app --port 0 --ws-port 0
 until --forever
 """

@@ -303,3 +303,79 @@ def test_a_flapping_link_makes_few_connections(pair, eventually):
     deadline = time.monotonic() + 6
     eventually(lambda: time.monotonic() > deadline, 10)
     assert 1 <= sites.between.connects - connects <= 4, "after 1, 2, 4 s"
+
+
+def test_a_remote_restored_from_an_old_backup_is_found_and_no_start_is_invented(pair, eventually):
+    sites = pair()
+    charger = sites.charger()
+    charger.boot()
+    a_session(charger)
+    open_one = charger.start(9_000, "2026-03-01T12:00:00Z")
+    eventually(sites.drained, 10)
+    sites.remote.kill()
+    for file in sites.remote.work.glob("ocpp.sqlite*"):
+        file.unlink()
+    sites.restart_remote()
+    charger.stop(open_one, 9_500, "2026-03-01T13:00:00Z")
+    a_session(charger, 10_000, "2026-03-01T14:00:00Z")
+    sites.sync()
+    eventually(sites.drained, 20)
+    (found,) = sites.local.get("/api/ocpp/proxy/findings")
+    assert (found["kind"], found["charger_id"]) == ("remote-restored", "CP1")
+    assert [row[4] for row in story(sites.remote)] == ["2026-03-01T14:00:00Z"]
+
+
+def test_further_messages_are_queued_when_asked_for(pair, eventually):
+    sites = pair("--also DataTransfer")
+    charger = sites.charger()
+    charger.boot()
+    sites.between.partition()
+    charger.call("DataTransfer", {"vendorId": "V", "data": "kept"})
+    sites.between.heal()
+    sites.sync()
+    eventually(sites.drained, 10)
+    sql = "SELECT content FROM notices WHERE kind = 'DataTransfer'"
+    (row,) = eventually(lambda: sites.remote.rows(sql))
+    assert json.loads(row["content"])["data"] == "kept"
+
+
+def test_a_repeated_start_makes_no_second_row_and_a_second_charger_waits_for_no_first(
+    pair, eventually
+):
+    sites = pair()
+    first, second = sites.charger("CP1"), sites.charger("CP2")
+    first.boot()
+    second.boot()
+    sites.between.partition()
+    started = first.start(1_000)
+    assert first.start(1_000) == started
+    assert sites.row("CP1")["pending"] == 1
+    sites.between.heal()
+    stuck = sites.between.hold(lambda way, text: way == "up" and '"StartTransaction"' in text)
+    sites.sync()
+    stuck.wait()
+    a_session(second, 50, "2026-03-01T09:00:00Z")
+    eventually(lambda: sites.row("CP2")["pending"] == 0, 20)
+    assert sites.row("CP1")["pending"] == 1
+    stuck.let_go()
+    eventually(sites.drained, 10)
+
+
+@pytest.mark.parametrize("mode", ["clean", "basic"])
+def test_a_remote_that_requires_keys_takes_the_proxys_own_and_no_other(
+    pair, eventually, workspace, mode
+):
+    (workspace / "keys.cdv").write_text("CP1:key=remote-secret-1\n")
+    sites = pair("--keys keys.cdv" if mode == "basic" else "")
+    sites.remote.get(
+        "/api/ocpp/keys/set-key", "POST", {"charger_id": "CP1", "key": "remote-secret-1"}
+    )
+    charger = sites.charger()
+    charger.boot()
+    a_session(charger)
+    if mode == "basic":
+        eventually(sites.drained, 20)
+        assert story(sites.local) == story(sites.remote)
+    else:
+        eventually(lambda: "401" in sites.row()["last_error"], 20)
+        assert sites.row()["pending"] == 4
