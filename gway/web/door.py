@@ -6,13 +6,15 @@ import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from gway.web.throttle import address_key
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What a server grants to those who connect.
 
     :param connections: connections in all, on both ports together
-    :param per_address: connections of one address
+    :param per_address: connections of one address, with IPv6 of one network of /64
     :param per_loopback_address: connections of one address of this machine, where reverse
         proxies and load tests live; None for no limit of their own
     :param refusals: connections over a limit that are still told so by an HTTP status;
@@ -21,6 +23,7 @@ class Limits:
     :param idle_timeout_s: time without a request on a kept connection
     :param tls_handshake_timeout_s: time for the TLS handshake
     :param stall_timeout_s: time a peer may neither send nor take a byte inside a request
+    :param body_timeout_s: time in all to send the body of a request
     :param head_bytes: size of a request's head
     """
 
@@ -32,6 +35,7 @@ class Limits:
     idle_timeout_s: float = 60.0
     tls_handshake_timeout_s: float = 10.0
     stall_timeout_s: float = 30.0
+    body_timeout_s: float = 60.0
     head_bytes: int = 16 * 1024
 
 
@@ -56,21 +60,24 @@ class Door:
 
     def enter(self, address: str) -> Ticket | None:
         """Let a connection in; None if it is to be hung up on at once."""
-        status = self._status(address)
+        key = address
+        if ":" in address:  # whoever has one address of IPv6 has all of its network
+            key = address_key(address)
+        status = self._status(key, address)
         if status:
             self.refused += 1
             if self._refusing >= self.limits.refusals:
                 return None
             self._refusing += 1
         else:
-            self._by_address[address] = self._by_address.get(address, 0) + 1
+            self._by_address[key] = self._by_address.get(key, 0) + 1
         self.count += 1
-        return Ticket(self, address, status)
+        return Ticket(self, address, status, key)
 
-    def _status(self, address: str) -> int:
+    def _status(self, key: str, address: str) -> int:
         if self.count - self._refusing >= self.limits.connections:
             return 503
-        held = self._by_address.get(address, 0)
+        held = self._by_address.get(key, 0)
         if held < self._never_refused:
             return 0
         limit = (
@@ -84,24 +91,29 @@ class Door:
         if ticket.refused:
             self._refusing -= 1
         else:
-            left = self._by_address[ticket.address] - 1
+            left = self._by_address[ticket.key] - 1
             if left:
-                self._by_address[ticket.address] = left
+                self._by_address[ticket.key] = left
             else:
-                del self._by_address[ticket.address]
+                del self._by_address[ticket.key]
         if not self.count:
             self._on_empty()
 
 
 class Ticket:
-    """One connection's place; `refused` is the HTTP status it is to be sent away with, or 0."""
+    """One connection's place.
 
-    __slots__ = ("_door", "address", "refused")
+    :param refused: the HTTP status it is to be sent away with, or 0
+    :param key: what it is counted by
+    """
 
-    def __init__(self, door: Door, address: str, refused: int) -> None:
+    __slots__ = ("_door", "address", "key", "refused")
+
+    def __init__(self, door: Door, address: str, refused: int, key: str) -> None:
         self._door: Door | None = door
         self.address = address
         self.refused = refused
+        self.key = key
 
     def give_back(self) -> None:
         """Leave; a second time does nothing."""

@@ -21,8 +21,24 @@ def test_an_address_has_its_own_limit() -> None:
     assert statuses(door, ["192.0.2.2"]) == [0]
 
 
+def test_a_network_of_one_visitor_has_one_limit() -> None:
+    """Whoever has one address of IPv6 has 2^64 of them."""
+    door = Door(Limits(per_address=2))
+    network = [f"2001:db8:0:7::{number:x}" for number in range(1, 5)]
+    tickets = [door.enter(address) for address in network]
+    assert [ticket and ticket.refused for ticket in tickets] == [0, 0, 429, 429]
+    assert [ticket and ticket.address for ticket in tickets] == network, "as logs tell them"
+    assert statuses(door, ["2001:db8:0:8::1"]) == [0], "another network"
+    assert statuses(door, ["::ffff:192.0.2.1", FAR, FAR]) == [0, 0, 429], "one of IPv4"
+    for ticket in tickets:
+        assert ticket is not None
+        ticket.give_back()
+    assert statuses(door, network[2:]) == [0, 0]
+
+
 def test_this_machine_has_no_limit_of_its_own_unless_given_one() -> None:
     assert statuses(Door(Limits(per_address=1)), [NEAR] * 3) == [0, 0, 0]
+    assert statuses(Door(Limits(per_address=1)), ["::1"] * 3) == [0, 0, 0]
     assert statuses(Door(Limits(per_loopback_address=1)), [NEAR] * 2) == [0, 429]
 
 
