@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -72,6 +72,10 @@ class Visit:
         self._deadline: float | None = None
         self._wheel = engine.wheel
 
+    def now(self) -> float:
+        """Give the time by which deadlines are kept."""
+        return self._wheel.now()
+
     def limit(self, seconds: float | None) -> None:
         """Hang up after a time; None lifts the deadline."""
         self._deadline = None if seconds is None else self._wheel.now() + seconds
@@ -109,6 +113,38 @@ class Visit:
             self.ticket.give_back()
 
 
+class Body:
+    """The body of a request, which has to come whole within a time, however steadily it drips.
+
+    :param source: where pywsgi reads it
+    """
+
+    __slots__ = ("_source", "_until", "_visit")
+
+    def __init__(self, source: Any, visit: Visit, limit_s: float) -> None:
+        self._source = source
+        self._visit = visit
+        self._until = visit.now() + limit_s
+
+    def read(self, length: int | None = None) -> bytes:
+        """Read some bytes, or all; fewer when the time is over."""
+        return self._in_time(self._source.read, length)
+
+    def readline(self, length: int | None = None) -> bytes:
+        """Read a line."""
+        return self._in_time(self._source.readline, length)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.readline, b"")
+
+    def _in_time(self, read: Callable[[int | None], bytes], length: int | None) -> bytes:
+        self._visit.limit(max(0.0, self._until - self._visit.now()))
+        try:
+            return read(length)
+        finally:
+            self._visit.limit(None)
+
+
 class HttpHandler(WSGIHandler):
     """Serve the requests of one connection, within its limits."""
 
@@ -144,11 +180,19 @@ class HttpHandler(WSGIHandler):
         if self.server.stopping:
             self.close_connection = True
 
+    def get_environ(self) -> dict[str, Any]:
+        """Describe the request to the application, with a body that cannot take for ever."""
+        environ: dict[str, Any] = super().get_environ()
+        limit_s = self.server.door.limits.body_timeout_s
+        environ["wsgi.input"] = Body(environ["wsgi.input"], self.visit, limit_s)
+        return environ
+
     def run_application(self) -> None:
-        """Answer; what is left of a body that was refused is read for a moment only."""
+        """Answer; what is left of a body that nobody wanted is read for a moment only."""
         super().run_application()
-        if self.close_connection:
-            self.visit.limit(_LINGER_S)
+        if self.visit.sock is not None:
+            kept_s = self.server.door.limits.head_timeout_s
+            self.visit.limit(_LINGER_S if self.close_connection else kept_s)
 
     def handle_one_request(self) -> Any:
         """Read and answer one request; an address too long is refused with our headers."""

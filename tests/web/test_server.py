@@ -206,6 +206,60 @@ def test_a_body_that_stalls_is_given_up(serve: Any, connect: Any) -> None:
     wait_until(lambda: server.door.count == 0)
 
 
+def dripped(sock: Any, head: bytes, seconds: float = 5.0) -> bool:
+    """Send a byte of a body every few moments; tell whether the server hangs up on that."""
+    sock.sendall(head)
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            sock.sendall(b"x")
+        except OSError:
+            return True
+        with gevent.Timeout(0.05, False):
+            while sock.recv(65536):
+                pass
+            return True
+    return False
+
+
+BODIES = {
+    "counted": b"Content-Length: 99999999\r\n\r\n",
+    "in chunks": b"Transfer-Encoding: chunked\r\n\r\nffffff\r\n",
+}
+
+
+@pytest.mark.parametrize("body", BODIES.values(), ids=list(BODIES))
+def test_a_body_that_drips_is_given_up(serve: Any, connect: Any, body: bytes) -> None:
+    """Each byte comes in time, all of them never would."""
+    server = serve(limits=Limits(body_timeout_s=0.3))
+    assert dripped(connect(server.port), b"POST / HTTP/1.1\r\nHost: h\r\n" + body)
+    wait_until(lambda: server.door.count == 0)
+
+
+@pytest.mark.parametrize("body", BODIES.values(), ids=list(BODIES))
+def test_a_body_that_nobody_reads_is_given_up(serve: Any, connect: Any, body: bytes) -> None:
+    def unread(environ: Any, start_response: Any) -> list[bytes]:
+        start_response("403 Forbidden", [("Content-Length", "2")])
+        return [b"no"]
+
+    server = serve(unread, limits=Limits(head_timeout_s=0.3))
+    assert dripped(connect(server.port), b"POST / HTTP/1.1\r\nHost: h\r\n" + body)
+    wait_until(lambda: server.door.count == 0)
+
+
+def test_an_answer_may_take_longer_than_its_question(serve: Any, connect: Any) -> None:
+    def slow(environ: Any, start_response: Any) -> list[bytes]:
+        body = environ["wsgi.input"].read()
+        gevent.sleep(0.4)  # the application's own time
+        start_response("200 OK", [("Content-Length", str(len(body)))])
+        return [body]
+
+    sock = connect(serve(slow, limits=Limits(body_timeout_s=0.1, head_timeout_s=0.1)).port)
+    asked = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nok"
+    assert answer(sock, asked) == (200, b"ok")
+    assert answer(sock, asked) == (200, b"ok"), "on the same connection, too"
+
+
 def test_a_slow_answer_outlives_the_deadline_of_the_head(serve: Any, connect: Any) -> None:
     def slow(environ: Any, start_response: Any) -> list[bytes]:
         gevent.sleep(0.4)  # the application's own time
