@@ -163,7 +163,7 @@ class PageMaker:
             columns=columns,
             status=status,
         )
-        if not current().renders:
+        if not current().renders or _only_data_is_wanted():
             return page
         own = {"title": page.title, "rows": page.rows, "columns": page.columns, "page": page}
         html = self._shelf.render(template, {**page.data, **extra, **own})
@@ -212,6 +212,14 @@ def project_of(file: Path) -> str:
     if not (names and (file.parent / f"{names[-1]}.py").exists()):
         names.append(file.stem)
     return ".".join(names)
+
+
+def _only_data_is_wanted() -> bool:
+    """Tell whether a page's CSV or JSON was asked for: nobody would see its markup."""
+    from gway.web.request import CURRENT
+
+    request = CURRENT.get()
+    return request is not None and request.wants_twin
 
 
 def _columns(rows: Iterable[Row]) -> list[str]:

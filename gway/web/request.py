@@ -57,6 +57,11 @@ class Request:
         return "/" + raw.encode("latin-1", "replace").decode("utf-8", "replace").lstrip("/")
 
     @property
+    def wants_twin(self) -> bool:
+        """Whether the CSV or JSON form of a page is wanted."""
+        return self.path.endswith((".csv", ".json"))
+
+    @property
     def wants_json(self) -> bool:
         """Whether a problem is told as JSON instead of a page."""
         return self.path.startswith("/api/") or self.path.endswith(".json")

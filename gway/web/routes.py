@@ -32,6 +32,7 @@ from gway.web.reply import (
 )
 from gway.web.request import CURRENT, SAFE_METHODS, Request
 from gway.web.sse import Events
+from gway.web.tables import aside
 
 if TYPE_CHECKING:
     from gway.resolver import Gateway
@@ -286,7 +287,7 @@ class Site:
     def _shown(self, request: Request, mount: Mount, page: Page, twin: str | None) -> Reply:
         if twin is None:
             return self.renderer.document(request, page, mount)
-        body = page.to_json() if twin == "json" else page.to_csv()
+        body = aside(page.to_json if twin == "json" else page.to_csv, len(page.rows or ()))
         reply = Reply(body, page.status, _TWINS[twin])
         if twin == "json" and page.columns:  # JSON has no order that counts, a table has
             reply.headers.append(("X-GWAY-Columns", json.dumps(page.columns)))

@@ -43,7 +43,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 from gway.errors import UsageError, did_you_mean
 from gway.web import formats
-from gway.web.request import CURRENT, Request
+from gway.web.request import CURRENT
 
 Row = Mapping[str, Any]
 Kind = Literal[
@@ -57,8 +57,14 @@ ALL_ROWS = 10_000
 """How many rows the twins, the command line and Python get when no `per_page` is given."""
 _MANY = 500  # rows; sorting and filtering more of them takes over 5 ms
 _NUMERIC = frozenset({"number", "energy", "power", "duration"})
-_TWINS = (".csv", ".json")
 _DIGITS = re.compile(r"(\d+)")
+
+
+class Note(NamedTuple):
+    """What stands small below a cell's value: text, and a time behind it."""
+
+    text: str
+    moment: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,8 @@ class Column:
     :param sortable: whether its heading sorts
     :param link: where a row's cell leads to; None for nowhere
     :param show: a row's text in this column instead of the plain value
+    :param note: what stands small below the value
+    :param part: template of the project that draws the cell, given `row`, such as a button
     :param hint: explains the heading
     """
 
@@ -85,6 +93,8 @@ class Column:
     sortable: bool = True
     link: Callable[[Row], str | None] | None = None
     show: Callable[[Row], str] | None = None
+    note: Callable[[Row], Note | None] | None = None
+    part: str = ""
     hint: str = ""
 
     @property
@@ -103,6 +113,7 @@ class Cell(NamedTuple):
     moment: datetime | None = None
     status: str = ""
     href: str | None = None
+    note: Note | None = None
 
 
 class Window(NamedTuple):
@@ -119,6 +130,7 @@ class Table:
     :param rows: those that are shown, or that the twin has
     :param total: how many match
     :param status: a row's `data-status`, such as "bad"; None for none
+    :param key: a row's `id` in the document, by which a renewed table finds it again
     :param caption: what the table shows, for those who hear it
     :param empty: what to do when there is nothing
     :param prefix: of its parameters' names
@@ -134,6 +146,7 @@ class Table:
     page: int = 1
     per_page: int | None = None
     status: Callable[[Row], str | None] | None = None
+    key: Callable[[Row], str] | None = None
     caption: str = ""
     empty: str = "Nothing here yet."
     prefix: str = ""
@@ -222,7 +235,7 @@ def table_of(
         kept = [row for row in given if matches(row, known, q)] if q.strip() else given
         return sorted_by(kept, by, descending) if by else kept
 
-    matching = _aside(found, len(given))
+    matching = aside(found, len(given))
     shown = matching[wanted.offset : wanted.offset + wanted.limit]
     return table_from(
         shown, known, total=len(matching), q=q, sort=sort, page=page, per_page=per_page, **more
@@ -250,7 +263,7 @@ def table_from(
     order(sort, known)
     window(page, per_page, prefix=more.get("prefix", ""))
     request = CURRENT.get()
-    if request is not None and _is_twin(request):
+    if request is not None and request.wants_twin:
         request.reply_headers.append(("X-GWAY-Total", str(total)))
     return Table(known, shown, total, q, sort, page, per_page, **more)
 
@@ -321,6 +334,11 @@ def sorted_by(rows: Sequence[Row], name: str, descending: bool = False) -> list[
 
 def cell(column: Column, row: Row) -> Cell:
     """Return a row's cell in a column, as the template draws it."""
+    made = _cell(column, row)
+    return made if column.note is None else made._replace(note=column.note(row))
+
+
+def _cell(column: Column, row: Row) -> Cell:
     value = row.get(column.name)
     href = column.link(row) if column.link is not None else None
     if column.show is not None:
@@ -385,21 +403,20 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _is_twin(request: Request) -> bool:
-    return request.path.endswith(_TWINS)
-
-
 def _wants_all(page: int, per_page: int | None, prefix: str) -> bool:
     """Tell whether all rows are wanted, because nobody named a page of them."""
     request = CURRENT.get()
     if request is None:
         return page == 1 and per_page is None
     named = any(request.query.get(prefix + name) for name in ("page", "per_page"))
-    return _is_twin(request) and not named
+    return request.wants_twin and not named
 
 
-def _aside(work: Callable[[], T], rows: int) -> T:
-    """Do work on many rows in a native thread, so that other requests go on meanwhile."""
+def aside(work: Callable[[], T], rows: int) -> T:
+    """Do work on many rows in a native thread, so that other requests go on meanwhile.
+
+    :param rows: how many; few are done at once
+    """
     if rows <= _MANY or CURRENT.get() is None:
         return work()
     from gevent import get_hub

@@ -167,3 +167,57 @@ def test_a_plain_list_of_rows_needs_no_parameters(client: Any, site: Any, projec
     assert text.count("<tr") == 3
     assert "x&lt;" in text
     assert "data-filter" not in text
+
+
+# --- what a project puts into a table -------------------------------------------------
+
+GARAGE = """
+    from datetime import UTC, datetime
+    from gway.web.page import PageMaker
+    from gway.web.tables import Column, Note, table_of
+
+    PAGES = PageMaker(__file__)
+    AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    COLUMNS = (
+        Column("id", note=lambda row: Note("<by> its clock", AT) if row["id"] == "A" else None),
+        Column("do", "", sortable=False, part="button"),
+    )
+
+    def view_list(*, q: str = "", sort: str = "id", page: int = 1, per_page: int | None = None):
+        rows = [{"id": name, "do": None} for name in ("A", "<B>")]
+        table = table_of(rows, COLUMNS, q=q, sort=sort, page=page, per_page=per_page,
+                         key=lambda row: f"row-{row['id']}")
+        return PAGES("list", table=table)
+"""
+
+
+@pytest.fixture
+def garage(client: Any, site: Any, project: Any) -> Any:
+    views = {
+        "list": "% include('gway/table', table=table)",
+        "button": "<button>Open {{row['id']}}</button>",
+    }
+    folder = project("garage", GARAGE, views=views)
+    site.mount("garage")
+    client.folder = folder
+    return client
+
+
+def test_a_cell_has_a_note_below_it_and_a_template_may_draw_one(garage: Any) -> None:
+    text = garage.get("/garage/list").text
+    assert '<tr id="row-A"' in text
+    assert '<tr id="row-&lt;B&gt;"' in text
+    assert text.count("&lt;by&gt; its clock") == 1
+    assert '<time datetime="2026-03-01T12:00:00' in text
+    assert "<button>Open A</button>" in text
+    assert "<button>Open &lt;B&gt;</button>" in text
+
+
+def test_a_twin_is_made_without_the_markup_that_nobody_would_see(garage: Any) -> None:
+    (garage.folder / "views" / "list.html").write_text("{{1 / 0}}")
+    assert garage.get("/garage/list").status == 500
+    assert garage.get("/garage/list.json").json == [
+        {"id": "<B>", "do": None},
+        {"id": "A", "do": None},
+    ]
+    assert garage.get("/garage/list.csv").text.splitlines() == ["id,do", "<B>,", "A,"]
