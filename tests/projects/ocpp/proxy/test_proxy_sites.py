@@ -379,3 +379,25 @@ def test_a_remote_that_requires_keys_takes_the_proxys_own_and_no_other(
     else:
         eventually(lambda: "401" in sites.row()["last_error"], 20)
         assert sites.row()["pending"] == 4
+
+
+def test_the_buttons_of_the_page_do_what_the_verbs_do(pair, eventually):
+    sites = pair()
+    charger = sites.charger()
+    charger.boot()
+    charger.call("StopTransaction", {"transactionId": 777, "meterStop": 5, "timestamp": T1})
+    (letter,) = eventually(lambda: sites.local.get("/api/ocpp/proxy/dead"), 10)
+
+    def press(view: str, **words: int) -> str:
+        status, page = sites.local.ask(f"/ocpp/proxy/{view}", "POST", words)
+        assert status == 200, page
+        return page
+
+    assert ">Resume<" in press("pause")
+    assert sites.status()["link"] == "paused"
+    assert ">Pause<" in press("resume")
+    assert "Dead letters" in press("sync-now")
+    assert "no-start" in sites.local.ask("/ocpp/proxy/remote")[1]
+    assert "Dead letters" not in press("drop", sequence=letter["sequence"])
+    assert sites.local.get("/api/ocpp/proxy/dead") == []
+    assert sites.local.ask("/ocpp/proxy/pause")[0] == 405
