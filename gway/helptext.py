@@ -46,6 +46,8 @@ EXAMPLES = (
     "gway ocpp.data view_charger_summary --json",
 )
 MAX_WIDTH = 100
+LONGEST_CHOICE = 40
+"""Characters of `a|b|c` in a usage; longer ones are listed with the option's meaning."""
 MIN_WIDTH = 50
 
 
@@ -93,10 +95,11 @@ def explain(runner: Runner, words: list[str]) -> str:
 
 def usage(label: str, signature: Signature) -> str:
     """Give the one-line form of a verb, such as `gway cdv find FILE ID [--field TEXT]`."""
-    return " ".join(_usage_words(label, signature))
+    return " ".join(usage_words(label, signature))
 
 
-def _usage_words(label: str, signature: Signature) -> list[str]:
+def usage_words(label: str, signature: Signature) -> list[str]:
+    """Give the form of a verb in pieces that stay whole on a line."""
     words = [f"gway {label}"]
     words.extend(_usage_of(param) for param in signature.params)
     if signature.many is not None:
@@ -160,7 +163,7 @@ def _verb_help(runner: Runner, words: list[str]) -> str:
     parts = [f"{bold(signature.summary or name)}\n"]
     if signature.text:
         parts.append(f"\n{signature.text}\n")
-    parts += [section("Usage"), fold(_usage_words(name, signature), "  ", "      ")]
+    parts += [section("Usage"), fold(usage_words(name, signature), "  ", "      ")]
     values = [param for param in signature.params if param.positional]
     if signature.many is not None:
         values.append(signature.many)
@@ -185,13 +188,17 @@ def _recipe_help(runner: Runner, name: str) -> str:
     recipes = RecipeRunner(runner)
     recipe = recipes.load(name)
     parts = [f"{bold(recipe.label)}\n"]
-    if recipe.doc:
-        parts.append(f"\n{recipe.doc}\n")
+    if recipe.about:
+        parts.append(f"\n{recipe.about}\n")
     shown = recipe.label.removeprefix("recipes/").removesuffix(".gwr")
     names = recipes.names(recipe)
     parts += [section("Usage"), f"  gway run {shown}{' [--key value ...]' if names else ''}\n"]
     if names:
-        rows = [(f"--{_shown(key)}", _filled_note(default)) for key, default in names.items()]
+        meanings = recipe.meanings()
+        rows = [
+            (f"--{_shown(key)}", f"{meanings.get(key, '')} {_filled_note(default)}".strip())
+            for key, default in names.items()
+        ]
         parts += [section("Values"), table(rows)]
     return "".join(parts)
 
@@ -199,7 +206,7 @@ def _recipe_help(runner: Runner, name: str) -> str:
 def _filled_note(default: str | None) -> str:
     if default is None:
         return "(required)"
-    return f"(default: {default})" if default else "(left out)"
+    return f"(default: {default})" if default else ""
 
 
 # --- pieces ------------------------------------------------------------------
@@ -231,7 +238,8 @@ def option_form(param: Param) -> str:
         return f"--no-{param.option[2:]}" if param.default is True else param.option
     members = (each for each in alternatives(param.annotation) if each is not type(None))
     kinds = (describe(each) if choices_of(each) else describe(each).upper() for each in members)
-    return f"{param.option} {'|'.join(dict.fromkeys(kinds))}"
+    form = "|".join(dict.fromkeys(kinds))
+    return f"{param.option} {form if len(form) <= LONGEST_CHOICE else 'WORD'}"
 
 
 def parameter_rows(params: Iterable[Param], form: Callable[[Param], str]) -> list[tuple[str, str]]:
@@ -243,8 +251,9 @@ def parameter_rows(params: Iterable[Param], form: Callable[[Param], str]) -> lis
     rows: list[tuple[str, str]] = []
     for param in params:
         notes = [param.help] if param.help else []
-        if param.positional and choices_of(param.annotation):
-            notes.append(f"(one of {', '.join(choices_of(param.annotation))})")
+        choices = choices_of(param.annotation)
+        if choices and (param.positional or "|" not in option_form(param)):
+            notes.append(f"(one of {', '.join(choices)})")
         if param.default is MISSING:
             if not param.positional:
                 notes.append("(required)")
@@ -295,9 +304,12 @@ def table(rows: Iterable[tuple[str, str]]) -> str:
     return "".join(lines)
 
 
-def fold(words: list[str], first: str, later: str) -> str:
-    """Put words on lines that fit, with what stands before the first and the later ones."""
-    limit = _columns()
+def fold(words: list[str], first: str, later: str, limit: int = 0) -> str:
+    """Put words on lines that fit, with what stands before the first and the later ones.
+
+    :param limit: columns; those of the terminal if 0
+    """
+    limit = limit or _columns()
     lines: list[str] = []
     line = first
     filled = False

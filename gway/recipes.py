@@ -7,6 +7,7 @@ ends with `:` begins a block: each indented item below it, beginning with `-` or
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -31,6 +32,10 @@ class Line(NamedTuple):
     words: list[str]
 
 
+# `--host HOST  address to listen on`: a name or several, perhaps a word, two spaces, what it is.
+_VALUE = re.compile(r"(--[\w-]+(?:, --[\w-]+)*)(?: \S+)?\s{2,}(\S.*)")
+
+
 class Recipe(NamedTuple):
     """A parsed recipe; `label` is how errors call it, `doc` its opening comment."""
 
@@ -47,6 +52,28 @@ class Recipe(NamedTuple):
                 for name, default in sigils_in(word):
                     if found.get(name) is None:
                         found[name] = default
+        return found
+
+    @property
+    def about(self) -> str:
+        """Give the opening comment up to where it explains single values."""
+        lines = self.doc.splitlines()
+        ends = (number for number, line in enumerate(lines) if _VALUE.match(line))
+        return "\n".join(lines[: next(ends, len(lines))]).strip()
+
+    def meanings(self) -> dict[str, str]:
+        """Give what the opening comment says of each value: lines such as `--port N  which`."""
+        found: dict[str, str] = {}
+        names: list[str] = []
+        for line in self.doc.splitlines():
+            opens = _VALUE.match(line)
+            if opens:
+                names = [word.strip()[2:].replace("-", "_") for word in opens[1].split(",")]
+                found |= dict.fromkeys(names, opens[2])
+            elif line and names:
+                found |= {name: f"{found[name]} {line}" for name in names}
+            else:
+                names = []
         return found
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from gway import helptext
 from gway.loader import HOOKSPECS, PACKAGE, Place, mount
 from gway.marks import access_of, web_name
+from gway.output import cell
 from gway.scan import scan
 from gway.signature import Signature, read_named
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from gway.runner import Runner
 
 Functions = Mapping[str, Callable[..., Any]]
+
+USAGE_WIDTH = 92
 
 
 class Hook(NamedTuple):
@@ -43,19 +46,34 @@ def write(runner: Runner) -> str:
     parts = [
         "# Reference\n",
         "Made from the code by `gway reference`; `gway help NAME` shows one entry.\n",
+        _contents(),
         "## Commands\n",
-        _table(("command", "what it does"), ((f"`gway {name}`", say) for name, say in _commands())),
+        "`gway [options] PROJECT VERB [arguments]` runs a verb; these belong to no project.\n",
+        _table(
+            ("command", "what it does"),
+            ((f"`gway {form}`", meaning) for form, meaning in helptext.COMMANDS),
+        ),
+        "## Options\n",
+        "Before the project's name; `--json`, `--csv`, `--html`, `--debug` and `--help` also"
+        " after the verb.\n",
+        _table(
+            ("option", "what it does"),
+            ((f"`{form}`", meaning) for form, meaning in helptext.OPTIONS),
+        ),
         *_projects(gateway),
         "## Hooks\n",
         "Facts are told to all subscribers, decisions go to the first that answers.\n",
         *_hooks(),
         "## Settings\n",
-        "A flag comes before the environment, that before the workspace's `.env`.\n",
+        "`gway --set NAME=VALUE` counts before the environment, that before the workspace's"
+        " `.env`; `gway settings` shows where each value came from.\n",
         _table(("setting", "default", "what it does"), _settings(gateway)),
         "## Metrics\n",
-        "At `/metrics`, in the text format of Prometheus, beside those of the process.\n",
+        "At `/metrics`, in the text format of Prometheus, beside those of the process. A project"
+        " may have more of them once it is set up.\n",
         _table(("metric", "kind", "what it counts"), _metrics(gateway)),
         "## Recipes\n",
+        "`gway run NAME --key value` fills in what a recipe leaves open.\n",
         *_recipes(runner),
     ]
     return "\n".join(parts)
@@ -64,9 +82,10 @@ def write(runner: Runner) -> str:
 # --- verbs, pages, API -------------------------------------------------------
 
 
-def _commands() -> Iterator[tuple[str, str]]:
-    yield from helptext.COMMANDS
-    yield from helptext.OPTIONS
+def _contents() -> str:
+    names = [place.name for place in mount().projects() if scan(place).has_verbs]
+    heads = ["Commands", "Options", *names, "Hooks", "Settings", "Metrics", "Recipes"]
+    return ", ".join(f"[{head}](#{head.lower().replace('.', '')})" for head in heads) + ".\n"
 
 
 def _projects(gateway: Gateway) -> Iterator[str]:
@@ -82,7 +101,7 @@ def _project(place: Place, functions: Functions) -> Iterator[str]:
     yield f"## {place.name}\n"
     summary = scan(place).summary
     if summary:
-        yield f"{summary}\n"
+        yield f"{summary.rstrip('.')}.\n"
     for name in functions:
         if is_verb(name):
             yield from _verb(place.name, name, functions)
@@ -100,7 +119,8 @@ def _verb(project: str, name: str, functions: Functions) -> Iterator[str]:
     shown = name.replace("_", "-")
     yield f"### {project} {shown}\n"
     yield f"{signature.summary}\n"
-    yield f"    {helptext.usage(f'{project} {shown}', signature)}\n"
+    words = helptext.usage_words(f"{project} {shown}", signature)
+    yield helptext.fold(words, " " * 4, " " * 8, USAGE_WIDTH)
     rows = [(f"`{form}`", text) for form, text in _parameters(signature)]
     if rows:
         yield _table(("parameter", "meaning"), rows)
@@ -118,11 +138,10 @@ def _parameters(signature: Signature) -> Iterator[tuple[str, str]]:
 
 
 def _addresses(project: str, functions: Functions) -> Iterator[tuple[str, str, str, str]]:
-    for name, function in functions.items():
-        found = web_name(name)
-        if found is None:
-            continue
-        kind, page = found
+    named = ((web_name(name), name, function) for name, function in functions.items())
+    answering = [(found, name, function) for found, name, function in named if found is not None]
+    order = ("view", "ws", "api", "render")
+    for (kind, page), name, function in sorted(answering, key=lambda each: order.index(each[0][0])):
         path = f"/{project.replace('.', '/')}"
         if (kind, page) != ("view", "index"):
             path += f"/{page.replace('_', '-')}"
@@ -178,7 +197,8 @@ def _settings(gateway: Gateway) -> Iterator[tuple[str, str, str]]:
 
     declare_all(gateway)
     for setting in gateway.settings.declared():
-        yield f"`GWAY_{setting.name}`", _default(setting.default or ""), setting.help
+        default = cell(setting.default)
+        yield f"`GWAY_{setting.name}`", f"`{default}`" if default else "", setting.help
 
 
 def _metrics(gateway: Gateway) -> Iterator[tuple[str, str, str]]:
@@ -202,22 +222,21 @@ def _recipes(runner: Runner) -> Iterator[str]:
     recipes = RecipeRunner(runner)
     for name, path in recipe_names(str(runner.gateway.workspace.root)).items():
         recipe = recipes.load(str(path))
-        values = recipes.names(recipe)
         yield f"### {name}\n"
-        if recipe.doc:
-            yield f"{recipe.doc.partition('. ')[0].rstrip('.')}.\n"
-        if values:
-            yield _table(
-                ("value", "default"),
-                (
-                    (f"`--{key.replace('_', '-')}`", _default(value))
-                    for key, value in values.items()
-                ),
-            )
+        about = recipe.about.partition("\ngway run ")[0]
+        if about:
+            yield f"{about}\n"
+        meanings = recipe.meanings()
+        rows = [
+            (f"`--{key.replace('_', '-')}`", _filled(default), meanings.get(key, ""))
+            for key, default in recipes.names(recipe).items()
+        ]
+        if rows:
+            yield _table(("value", "default", "what it is"), rows)
 
 
-def _default(value: object) -> str:
-    return "required" if value is None else f"`{value}`" if value != "" else ""
+def _filled(default: str | None) -> str:
+    return "required" if default is None else f"`{default}`" if default else "left out"
 
 
 def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

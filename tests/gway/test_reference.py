@@ -6,16 +6,28 @@ def test_the_reference_has_what_a_project_of_ones_own_offers(cli, write):
         "projects/shop/till.py",
         '''
         """Sell things"""
+        from typing import Literal
+
         from gway import Setting, access
 
         SETTINGS = (Setting("SHOP_TAX", 19.0, float, "tax in percent"),)
 
 
-        def sell(thing: str, *, times: int = 1) -> str:
+        def sell(
+            thing: str,
+            *,
+            times: int = 1,
+            note: str = "",
+            colour: Literal["yellow", "orange", "red", "purple", "blue", "ultramarine"] = "red",
+            wrapping: Literal["paper", "none"] = "none",
+        ) -> str:
             """Sell a thing.
 
             :param thing: what
             :param times: how often
+            :param note: what is written on it
+            :param colour: of the bag
+            :param wrapping: of the thing
             """
 
 
@@ -43,20 +55,27 @@ def test_the_reference_has_what_a_project_of_ones_own_offers(cli, write):
     )
     write(
         "recipes/corner.gwr",
-        "# The corner shop. Small.\nshop till sell [thing] --times [times|2]\n",
+        "# The corner shop. Small.\n# gway run corner --thing apple\n#\n"
+        "# --thing WORD    what is sold;\n#                 one of it\n#\n# More.\n"
+        "shop till sell [thing] --times [times|2] --note [note|]\n",
     )
     done = cli("reference")
     assert done.code == 0, done.stderr
     for line in (
-        "    gway shop.till sell THING [--times INT]",
+        "    gway shop.till sell THING [--times INT] [--note TEXT] [--colour WORD]"
+        "\n        [--wrapping paper|none]",
+        "| `--colour WORD` | of the bag (one of yellow, orange, red, purple, blue, ultramarine)"
+        " (default: red) |",
+        "| `--wrapping paper\\|none` | of the thing (default: none) |",
         "| `--times INT` | how often (default: 1) |",
         "| `POST /api/shop/till/sell` | admin | Sell a thing. |",
         "| `shop_sold(thing, at)` | fact | A thing was sold. |",
         "| `shop_price(thing)` | decision | Say what a thing costs. |",
-        "| `GWAY_SHOP_TAX` | `19.0` | tax in percent |",
-        "| `--thing` | required |",
-        "| `--times` | `2` |",
-        "The corner shop.",
+        "| `GWAY_SHOP_TAX` | `19` | tax in percent |",
+        "| `--thing` | required | what is sold; one of it |",
+        "| `--times` | `2` |  |",
+        "| `--note` | left out |  |",
+        "The corner shop. Small.",
         "| `gway_http_requests_total` | counter | Requests answered. |",
     ):
         assert f"{line}\n" in done.stdout, line

@@ -210,7 +210,7 @@ def setup_app(
     :param call_timeout_s: how long a charger may take to answer a command
     :param heartbeat_s: heartbeat interval that chargers are told
     :param require_keys: turn chargers away for which no key is set; see ocpp.keys
-    :param store: keep transactions with ocpp.data
+    :param store: keep transactions with ocpp.data; with --no-store nothing is kept
     """
     gw.load("ocpp.csms")
     if store:
