@@ -199,9 +199,10 @@ def _line_row(line: Line | None) -> Row:
         return {"link": str(LinkState.IDLE), "last_error": "", "in_flight": "", "skew_s": None}
     outlet = line.outlet
     flight = outlet.in_flight
+    is_well = outlet.state in (LinkState.ONLINE, LinkState.IDLE)
     return {
         "link": str(outlet.state),
-        "last_error": "" if outlet.state is LinkState.ONLINE else outlet.last_error,
+        "last_error": "" if is_well else outlet.last_error,
         "in_flight": flight.action if flight is not None else "",
         "skew_s": None if outlet.skew_s is None else round(outlet.skew_s, 1) + 0.0,
     }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gway import access, gw, live
 from gway.errors import GwayError
+from gway.marks import shown_as
 from gway.projects.ocpp.proxy import options, ports
 from gway.projects.ocpp.proxy.options import Boot, Reject
 from gway.projects.ocpp.proxy.remote import URL
@@ -122,6 +123,22 @@ def _forward(
 # --- see ----------------------------------------------------------------------
 
 
+def _for_people(told: Row) -> Row:
+    """Show of each charger what fits beside the others."""
+    names = ("charger_id", "connected", "link", "pending", "oldest_age_s", "dead", "last_error")
+    rows = [
+        {
+            **{name: row[name] for name in names},
+            "sessions": " ".join(
+                f"{one['local_tx']}>{one['remote_tx']}" for one in row["sessions"]
+            ),
+        }
+        for row in told["chargers"]
+    ]
+    return {**told, "chargers": rows}
+
+
+@shown_as(_for_people)
 @live
 def status() -> Row:
     """Tell how the proxy stands: link, what waits and since when, ids on both sides."""
