@@ -6,6 +6,7 @@ latest event of each topic, never a backlog.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from time import monotonic
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from gway.web import formats
 from gway.web.reply import Problem, Reply
+from gway.web.throttle import address_key
 
 if TYPE_CHECKING:
     from gevent.event import Event as Signal
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
 HEARTBEAT_S = 15.0
 LOOK_S = 2.0  # how soon a stream ends after the session of who listens
 MIN_GAP_S = 0.1
-MAX_LISTENERS = 500
+MAX_LISTENERS = 1_000
+MAX_EACH = 200  # of one visitor: nobody takes the live updates away from all others
 MAX_TOPICS = 32
 _RETRY_MS = 2000
 _TOPIC_LENGTH = 200
@@ -46,8 +49,9 @@ class _Event:
 class Listener:
     """One open stream: the latest event of each of its topics, until they are sent."""
 
-    def __init__(self, topics: Sequence[str], signal: Signal) -> None:
+    def __init__(self, topics: Sequence[str], signal: Signal, visitor: str = "") -> None:
         self.topics = tuple(topics)
+        self.visitor = visitor
         self._signal = signal
         self._pending: dict[str, _Event] = {}
         self.closed = False
@@ -79,6 +83,7 @@ class Events:
         self.heartbeat_s = HEARTBEAT_S
         self.min_gap_s = MIN_GAP_S
         self.listeners = 0
+        self._each: Counter[str] = Counter()
 
     def publish(self, topic: str, data: Mapping[str, Any]) -> None:
         """Tell everybody who listens to a topic; for greenlets of the serving thread.
@@ -97,10 +102,11 @@ class Events:
         """Tell whether anybody listens, for publishers whose data is costly to make."""
         return topic in self._by_topic
 
-    def open(self, topics: Sequence[str]) -> Listener:
+    def open(self, topics: Sequence[str], visitor: str = "") -> Listener:
         """Begin to listen; to be ended with `leave`.
 
         :param topics: at most 32, each of at most 200 characters
+        :param visitor: whose limit it counts for; empty for no limit of its own
         """
         from gevent.event import Event as Signal
 
@@ -118,10 +124,18 @@ class Events:
             raise Problem(
                 503, f"{MAX_LISTENERS} pages listen already", headers=[("Retry-After", "10")]
             )
-        listener = Listener(topics, Signal())
+        if visitor and self._each[visitor] >= MAX_EACH:
+            raise Problem(
+                429,
+                f"{MAX_EACH} of your pages listen already",
+                hint="close some of them",
+                headers=[("Retry-After", "10")],
+            )
+        listener = Listener(topics, Signal(), visitor)
         for topic in listener.topics:
             self._by_topic.setdefault(topic, set()).add(listener)
         self.listeners += 1
+        self._each[visitor] += 1
         return listener
 
     def leave(self, listener: Listener) -> None:
@@ -132,6 +146,9 @@ class Events:
             if not listeners:
                 self._by_topic.pop(topic, None)
         self.listeners -= 1
+        self._each[listener.visitor] -= 1
+        if not self._each[listener.visitor]:
+            del self._each[listener.visitor]
 
     def close(self) -> None:
         """End all streams."""
@@ -146,8 +163,16 @@ class Events:
             return Reply(b"", 200, kind, headers)
         topics = list(dict.fromkeys(request.query.get("topic", ())))
         gate = request.site.gate
-        stream = Stream(self, self.open(topics), lambda: gate.still_in(request))
-        return Reply(stream, 200, kind, headers)
+        listener = self.open(topics, _visitor_of(request))
+        return Reply(Stream(self, listener, lambda: gate.still_in(request)), 200, kind, headers)
+
+
+def _visitor_of(request: Request) -> str:
+    """Name who asks: an account or a token wherever it is used, else an address."""
+    visitor = request.visitor
+    if visitor is not None and visitor.via in ("account", "basic", "token"):
+        return f"{visitor.via} {visitor.name}"
+    return address_key(request.remote_addr)
 
 
 class Stream:

@@ -11,7 +11,7 @@ import pytest
 
 from gway.resolver import Gateway
 from gway.web.reply import Problem
-from gway.web.sse import MAX_LISTENERS, Events, Stream
+from gway.web.sse import MAX_EACH, MAX_LISTENERS, Events, Stream
 
 
 @pytest.fixture
@@ -130,6 +130,31 @@ def test_the_number_of_listeners_is_bounded(events: Events) -> None:
     with pytest.raises(Problem) as caught:
         events.open(["a"])
     assert caught.value.status == 503
+
+
+def test_no_visitor_takes_the_live_updates_away_from_all_others(events: Events, site: Any) -> None:
+    from gway.web.auth import Visitor
+    from gway.web.request import Request
+
+    def listen(name: str, address: str, via: str = "account") -> Any:
+        environ = {"REQUEST_METHOD": "GET", "QUERY_STRING": "topic=a", "REMOTE_ADDR": address}
+        request = Request(environ, site)
+        request.visitor = Visitor(name, "viewer", via)
+        return events.reply(request).body
+
+    streams = [listen("ada", f"192.0.2.{number}") for number in range(MAX_EACH)]
+    with pytest.raises(Problem) as caught:
+        listen("ada", "192.0.2.250")
+    assert caught.value.status == 429
+    assert MAX_EACH * 3 < MAX_LISTENERS
+    listen("bob", "192.0.2.1")
+    for number in range(MAX_EACH):
+        listen("anybody", f"2001:db8::{number}", via="insecure")
+    with pytest.raises(Problem):
+        listen("anybody", "2001:db8::ffff", via="insecure")
+    listen("anybody", "2001:db8:0:1::1", via="insecure")
+    streams[0].close()
+    listen("ada", "192.0.2.250")
 
 
 @pytest.mark.parametrize("topics", [[], [""], ["x" * 201], [str(n) for n in range(33)]])
