@@ -40,13 +40,14 @@ class TransactionIds:
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._next = max(1, int(now().timestamp()) - EPOCH_S)
-        self._given: OrderedDict[Words, int] = OrderedDict()
+        self._given: OrderedDict[int, int] = OrderedDict()
 
     def of(self, words: Words) -> int:
         """Give the id of a start; the same one again if the charger repeats itself."""
-        found = self._given.get(words)
+        key = hash(words)  # of texts that may be long
+        found = self._given.get(key)
         if found is None:
-            found = self._given[words] = self._next
+            found = self._given[key] = self._next
             self._next += 1
             if len(self._given) > REMEMBERED_STARTS:
                 self._given.popitem(last=False)
@@ -67,7 +68,7 @@ class Answers:
         self._ids = ids
         self._now = now
         self._interval_s = interval_s
-        self._given: OrderedDict[str, tuple[bytes, bytes]] = OrderedDict()
+        self._given: OrderedDict[str, tuple[int, bytes]] = OrderedDict()
 
     def to(self, data: bytes) -> bytes | None:
         """Give the answer to a frame; None if it is to be left without one."""
@@ -84,12 +85,12 @@ class Answers:
         """Answer a call; the same bytes again get the same answer again."""
         known = self._given.get(call.message_id)
         if known is not None:
-            if known[0] == data:
+            if known[0] == hash(data):
                 return known[1]
             return encode_error(call.message_id, PROTOCOL, "this message id was used before")
         text = self._answer(call)
         if len(call.message_id) <= LONGEST_REMEMBERED:
-            self._given[call.message_id] = (data, text)
+            self._given[call.message_id] = (hash(data), text)
             if len(self._given) > REMEMBERED:
                 self._given.popitem(last=False)
         return text

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from gway.projects.ocpp.messages.faults import shorten
 from gway.projects.ocpp.messages.payloads_charger import (
     MeterValues,
     StartTransaction,
@@ -29,14 +30,22 @@ ACCEPTED = "Accepted"
 
 
 class Known(msgspec.Struct, gc=False):
-    """A transaction as its start and its stop told it; `ended` once the stop was answered."""
+    """A transaction as its start told it; `stopping` once it was stopped, `ended` once answered.
+
+    :param words: a hash of the start, which is the same when it is sent again; chargers may
+        write texts of any length
+    """
 
     connector_id: int
     meter_start: int
     start_time: datetime | None
-    words: tuple[object, ...]
-    stop_words: tuple[object, ...] | None = None
+    words: int
+    stopping: bool = False
     ended: bool = False
+
+
+#: What is kept of a call until its answer: of a start the transaction, of a stop its id.
+Memo = Known | int | None
 
 
 class ChargerBook:
@@ -64,7 +73,7 @@ class ChargerBook:
 
     def _status(self, payload: StatusNotification, found: list[Finding]) -> None:
         if payload.connector_id == 0 and payload.status not in OF_THE_WHOLE:
-            text = f"{payload.status} is no status of the whole charge point (connector 0)"
+            text = f"{shorten(payload.status)} is no status of the whole charge point (connector 0)"
             found.append(finding("status-of-whole", text, "status"))
 
     def _start(self, payload: StartTransaction, found: list[Finding]) -> None:
@@ -72,7 +81,7 @@ class ChargerBook:
             text = "a transaction is on a connector, numbered from 1"
             found.append(finding("start-on-whole", text, "connectorId"))
         for transaction_id, one in self.transactions.items():
-            if one.ended or one.stop_words or one.connector_id != payload.connector_id:
+            if one.ended or one.stopping or one.connector_id != payload.connector_id:
                 continue
             if one.words != _start_words(payload):  # sent again, it is the same transaction
                 text = f"transaction {transaction_id} on this connector was not stopped"
@@ -85,7 +94,7 @@ class ChargerBook:
         if known.ended:
             text = f"transaction {payload.transaction_id} was stopped, and that was answered"
             found.append(finding("stop-twice", text, "transactionId"))
-        known.stop_words = (payload.meter_stop, payload.timestamp)
+        known.stopping = True
         if payload.meter_stop < known.meter_start:
             text = f"{payload.meter_stop} Wh, less than {known.meter_start} Wh at the start"
             found.append(finding("meter-backwards", text, "meterStop"))
@@ -117,35 +126,40 @@ class ChargerBook:
     def _order(self, time: str, known: Known, path: str, found: list[Finding]) -> None:
         at = parse_time(time)
         if at is not None and known.start_time is not None and at < known.start_time:
-            found.append(finding("time-order", f"{time} is before the start", path))
+            found.append(finding("time-order", f"{shorten(time)} is before the start", path))
 
     # --- answers ----------------------------------------------------------------
 
-    def answered(self, request: Payload | None, answer: Any) -> None:
+    def answered(self, memo: Memo, answer: Any) -> None:
         """Learn from the answer to a charger's call.
 
-        :param request: what was asked, as far as it could be read
+        :param memo: what `memo_of` gave of the call
         :param answer: the payload of the CALLRESULT
         """
-        if isinstance(request, StartTransaction):
-            self._remember(request, answer.transaction_id)
-        elif isinstance(request, StopTransaction):
-            known = self.transactions.get(request.transaction_id)
+        if isinstance(memo, Known):
+            self.transactions.setdefault(answer.transaction_id, memo)
+            if len(self.transactions) > KEPT_TRANSACTIONS:
+                self.transactions.popitem(last=False)
+        elif memo is not None:
+            known = self.transactions.get(memo)
             if known is not None:
                 known.ended = True
 
-    def _remember(self, start: StartTransaction, transaction_id: int) -> None:
-        if transaction_id in self.transactions:
-            return
-        self.transactions[transaction_id] = Known(
-            start.connector_id, start.meter_start, parse_time(start.timestamp), _start_words(start)
+
+def memo_of(payload: Payload) -> Memo:
+    """Give what has to be kept of a call until its answer comes, and no more."""
+    if isinstance(payload, StartTransaction):
+        return Known(
+            payload.connector_id,
+            payload.meter_start,
+            parse_time(payload.timestamp),
+            _start_words(payload),
         )
-        if len(self.transactions) > KEPT_TRANSACTIONS:
-            self.transactions.popitem(last=False)
+    return payload.transaction_id if isinstance(payload, StopTransaction) else None
 
 
-def _start_words(start: StartTransaction) -> tuple[object, ...]:
-    return (start.connector_id, start.id_tag, start.meter_start, start.timestamp)
+def _start_words(start: StartTransaction) -> int:
+    return hash((start.connector_id, start.id_tag, start.meter_start, start.timestamp))
 
 
 _JUDGES: dict[type, Any] = {

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from datetime import datetime
+from hashlib import blake2b
 from typing import Any
 
 import msgspec
@@ -22,7 +23,7 @@ from gway.projects.ocpp.messages.framing import MAX_ID, Call, CallError, CallRes
 from gway.projects.ocpp.messages.payloads_central import TriggerMessage
 from gway.projects.ocpp.messages.payloads_charger import BootNotificationConf
 from gway.projects.ocpp.messages.shapes import Payload
-from gway.projects.ocpp.sink.book import ChargerBook
+from gway.projects.ocpp.sink.book import ChargerBook, Memo, memo_of
 from gway.projects.ocpp.sink.clockwork import judge_times
 from gway.projects.ocpp.sink.verdicts import Finding, Kind, finding, paragraph_of
 
@@ -31,14 +32,19 @@ KEPT_IDS = 1_000
 KEPT_CALLS = 64
 MAX_FAULTS = 20
 LONGEST_ACTION = 60
+LONGEST_KEY = 64
 
 
 class Asked(msgspec.Struct, gc=False):
-    """A CALL that waits for its answer; `told` when another one overtook it."""
+    """A CALL that waits for its answer; `told` when another one overtook it.
+
+    :param name: its message id, for people
+    """
 
     action: str
+    name: str
     at: datetime | None
-    payload: Payload | None = None
+    memo: Memo = None
     told: bool = False
 
 
@@ -94,14 +100,15 @@ class Conversation:
         if isinstance(frame, CallResult | CallError):
             return self._answer(frame, data, direction, at)
         message_id = frame.message_id or frame.reply_to or ""
-        asked = self._sides["out" if direction == "in" else "in"].pending.pop(message_id, None)
+        side = self._sides["out" if direction == "in" else "in"]
+        asked = side.pending.pop(_key(message_id), None)
         said = finding("framing", frame.rule)
         return Judged("junk", asked.action if asked else "", message_id, None, [said])
 
     def asks(self, message_id: str) -> str | None:
         """Tell who waits for an answer with this id: "in" the charger, "out" the other side."""
         for direction, side in self._sides.items():
-            if message_id in side.pending:
+            if _key(message_id) in side.pending:
                 return direction
         return None
 
@@ -119,10 +126,11 @@ class Conversation:
         side = self._sides[direction]
         found = self._ids(call.message_id, side, at)
         action = call.action
-        asked = Asked(action[:LONGEST_ACTION], at)
+        asked = Asked(action[:LONGEST_ACTION], shorten(call.message_id), at)
         if self._ocpp16:
-            asked.payload = self._request(action, call.payload, direction, at, found)
-        _keep(side.pending, call.message_id, asked, KEPT_CALLS)
+            payload = self._request(action, call.payload, direction, at, found)
+            asked.memo = None if payload is None else memo_of(payload)
+        _keep(side.pending, _key(call.message_id), asked, KEPT_CALLS)
         return Judged("call", asked.action, call.message_id, None, found)
 
     def _ids(self, message_id: str, side: _Side, at: datetime | None) -> list[Finding]:
@@ -130,17 +138,18 @@ class Conversation:
         if len(message_id) > MAX_ID:
             text = f"the message id has {len(message_id)} characters, at most {MAX_ID} allowed"
             found.append(finding("message-id-length", text))
-        if message_id in side.used:
+        key = _key(message_id)
+        if key in side.used:
             text = "this message id was used before on this connection"
             found.append(finding("duplicate-id", text))
-        for other_id, asked in side.pending.items():
-            if asked.told or other_id == message_id:
+        for other, asked in side.pending.items():
+            if asked.told or other == key:
                 continue
             asked.told = True  # one that is never answered is told once
             if not self._given_up(asked, at):
-                text = f"{asked.action} {shorten(other_id)} was not answered yet"
+                text = f"{asked.action} {asked.name} was not answered yet"
                 found.append(finding("call-in-flight", text))
-        _keep(side.used, message_id, None, KEPT_IDS)
+        _keep(side.used, key, None, KEPT_IDS)
         return found
 
     def _given_up(self, asked: Asked, at: datetime | None) -> bool:
@@ -167,7 +176,9 @@ class Conversation:
         if direction == "in":
             self._boot(action, found)
             found += self.book.judge_call(action, payload)
-        elif isinstance(payload, TriggerMessage):
+        elif isinstance(payload, TriggerMessage) and (
+            payload.requested_message in CHARGE_POINT_ACTIONS
+        ):
             self.book.triggered.add(payload.requested_message)
         return payload
 
@@ -188,18 +199,19 @@ class Conversation:
         at: datetime | None,
     ) -> Judged:
         side = self._sides["out" if direction == "in" else "in"]
-        asked = side.pending.pop(answer.message_id, None)
+        key = _key(answer.message_id)
+        asked = side.pending.pop(key, None)
         kind: Kind = "result" if isinstance(answer, CallResult) else "error"
         judged = Judged(kind, message_id=answer.message_id, findings=[])
         if isinstance(answer, CallError):
-            judged.code = answer.code
+            judged.code = answer.code[:LONGEST_ACTION]
             judged.findings += _judge_code(data)
         if asked is None:
-            rule = "answered-twice" if answer.message_id in side.answered else "answer-without-call"
+            rule = "answered-twice" if key in side.answered else "answer-without-call"
             text = "this id was answered before" if rule == "answered-twice" else "nobody asked"
             judged.findings.insert(0, finding(rule, text))
             return judged
-        _keep(side.answered, answer.message_id, None, KEPT_IDS)
+        _keep(side.answered, key, None, KEPT_IDS)
         judged.action = asked.action
         age_s = _age_s(asked, at)
         if age_s is not None:
@@ -222,8 +234,8 @@ class Conversation:
         found += judge_times(payload, None)
         if direction == "out":
             if isinstance(payload, BootNotificationConf):
-                self.book.boot = payload.status
-            self.book.answered(asked.payload, payload)
+                self.book.boot = payload.status[:LONGEST_ACTION]
+            self.book.answered(asked.memo, payload)
 
 
 def _read(codec: Codec, raw: Any, paragraph: str, found: list[Finding]) -> Payload | None:
@@ -260,6 +272,13 @@ def _age_s(asked: Asked, at: datetime | None) -> float | None:
     if at is None or asked.at is None:
         return None
     return max(0.0, (at - asked.at).total_seconds())
+
+
+def _key(message_id: str) -> str:
+    """Give what is remembered of a message id, which may be as long as a frame."""
+    if len(message_id) <= LONGEST_KEY:
+        return message_id
+    return blake2b(message_id.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def _keep(kept: OrderedDict[str, Any], key: str, value: Any, most: int) -> None:

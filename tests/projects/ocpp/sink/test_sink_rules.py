@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib import resources
@@ -400,3 +401,26 @@ def test_every_rule_has_a_test_here() -> None:
     folder = Path(__file__).parent
     tests = "".join(each.read_text(encoding="utf-8") for each in folder.glob("test_*.py"))
     assert [rule for rule in RULES if f'"{rule}"' not in tests] == []
+
+
+def test_texts_of_any_length_are_not_kept(talk: Talk) -> None:
+    talk.boot()
+    long = "x" * 200_000
+    tracemalloc.start()
+    try:
+        for number in range(40):
+            start = {**START, "idTag": f"{number}{long}", "timestamp": f"{STAMP}{long}"}
+            assert talk.frame([2, f"{number}{long}", "StartTransaction", start]).findings
+            answer = {**ACCEPTED, "transactionId": number}
+            assert talk.frame([3, f"{number}{long}", answer], "out").action == "StartTransaction"
+            data = {"vendorId": "V", "data": f"{number}{long}"}
+            talk.frame([2, f"waits {number}{long}", "DataTransfer", data])
+            judged = talk.frame([4, "nobody's", f"{number}{long}", "", {}])
+            assert len(judged.code) < 100
+            assert all(len(found.text) < 200 for found in judged.findings)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 1_000_000
+    again = talk.rules([2, f"0{long}", "Heartbeat", {}])
+    assert "duplicate-id" in again
