@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from functools import cache
 from itertools import islice
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 from msgspec import inspect
@@ -26,6 +27,9 @@ MAX_ODD_ITEMS = 20_000  # of all lists of a payload together
 MAX_UNKNOWN = 50  # unknown properties noted of one object
 
 
+MakeObject = Callable[[list[tuple[str, Any]]], dict[str, Any]]
+
+
 class Fault(NamedTuple):
     """One fault: the code that answers it, the rule in one word, the place, a sentence."""
 
@@ -35,13 +39,20 @@ class Fault(NamedTuple):
     text: str
 
 
-def load_json(raw: bytes | str) -> object:
+def load_json(raw: bytes | str, pairs: MakeObject | None = None) -> object:
     """Parse JSON for examination; a number too large for any field becomes infinite.
 
     Raises ValueError (or RecursionError for deep nesting) for what is not JSON.
+
+    :param pairs: makes an object of its names and values, where one name may stand twice
     """
     text = raw if isinstance(raw, str) else raw.decode("utf-8")
-    return json.loads(text, parse_int=_parse_int, parse_constant=_refuse_constant)
+    return json.loads(
+        text,
+        parse_int=_parse_int,
+        parse_constant=_refuse_constant,
+        object_pairs_hook=pairs,
+    )
 
 
 def _parse_int(digits: str) -> int | float:

@@ -41,7 +41,8 @@ def hide(text: str, *, tags: bool = False) -> tuple[str, bool]:
         return text, False
     hider = _Hider(tags)
     try:
-        cleaned = json.dumps(hider.value(load_json(text)), ensure_ascii=False, separators=_COMPACT)
+        value = hider.value(hider.load(text))
+        cleaned = json.dumps(value, ensure_ascii=False, separators=_COMPACT)
     except (ValueError, RecursionError):
         hidden = hider.words(text)
         return hidden, hidden != text
@@ -70,6 +71,15 @@ class _Hider:
         self._left = MOST_LOOKED_AT
         self.found = False
 
+    def load(self, text: str) -> Any:
+        return load_json(text, pairs=self._only_once)
+
+    def _only_once(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        """Make an object; a name that is there twice hides what stood there first."""
+        made = dict(pairs)
+        self.found = self.found or len(made) < len(pairs)
+        return made
+
     def value(self, value: Any) -> Any:
         if isinstance(value, list):
             return [self.value(each) for each in value]
@@ -80,7 +90,10 @@ class _Hider:
         return value
 
     def _object(self, value: dict[str, Any]) -> dict[str, Any]:
-        named = any(isinstance(value.get(key), str) and _SECRET.search(value[key]) for key in _KEYS)
+        named = any(
+            key.casefold() in _KEYS and isinstance(each, str) and _SECRET.search(each)
+            for key, each in value.items()
+        )
         return {
             key: self._gone(each)
             if (named and key.casefold() == "value") or self._is_secret(key, each)
@@ -104,7 +117,7 @@ class _Hider:
         if text[:1] in ("{", "["):
             try:
                 inner = json.dumps(
-                    self.value(load_json(text)), ensure_ascii=False, separators=_COMPACT
+                    self.value(self.load(text)), ensure_ascii=False, separators=_COMPACT
                 )
             except (ValueError, RecursionError):
                 inner = None

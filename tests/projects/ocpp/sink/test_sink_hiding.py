@@ -23,6 +23,7 @@ SECRETS: list[Any] = [
     [2, "a", "DataTransfer", {"vendorId": "V", "data": "password=geheim"}],
     [2, "a", "DataTransfer", {"vendorId": "V", "data": "Authorization: Basic geheimgeheim"}],
     [2, "a", "DataTransfer", {"vendorId": "V", "data": json.dumps([{"apiKey": "geheim"}])}],
+    [2, "a", "DataTransfer", {"data": {"Key": "AuthorizationKey", "Value": "geheim"}}],
     {"token": "geheim"},
 ]  # fmt: skip
 
@@ -44,6 +45,14 @@ def test_a_secret_written_with_escapes_is_hidden() -> None:
     hidden, found = hide(text)
     assert found
     assert "heim" not in hidden
+
+
+def test_a_secret_that_the_same_name_covers_again_is_hidden() -> None:
+    words = '{"value":"geheim","value":"","key":"AuthorizationKey"}'
+    for text in (f'[2,"a","ChangeConfiguration",{words}]', json.dumps([2, "a", "X", words])):
+        hidden, found = hide(text)
+        assert found
+        assert "geheim" not in hidden
 
 
 def test_half_a_surrogate_pair_beside_a_secret_can_be_written() -> None:
