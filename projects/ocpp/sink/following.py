@@ -38,11 +38,28 @@ def wanted(charger: str | None, action: str | None, errors: bool) -> Wanted:
     return fits
 
 
-def last_entries(path: Path, count: int, fits: Wanted) -> list[Entry]:
-    """Give the last entries that fit, oldest first; reads the file from its end."""
+def end_of(path: Path) -> int:
+    """Give where the last whole line of a log ends: what was there, and what will be added."""
+    with _opened(path) as stream:
+        position = stream.seek(0, os.SEEK_END)
+        while position > 0:
+            size = min(BLOCK, position)
+            stream.seek(position - size)
+            found = stream.read(size).rfind(b"\n")
+            if found >= 0:
+                return position - size + found + 1
+            position -= size
+    return 0
+
+
+def last_entries(path: Path, count: int, fits: Wanted, end: int | None = None) -> list[Entry]:
+    """Give the last entries that fit, oldest first; reads the file from its end.
+
+    :param end: where to begin reading backwards; None for the end of the file
+    """
     found: deque[Entry] = deque()
     reader = Reader()
-    for raw in _lines_backwards(path):
+    for raw in _lines_backwards(path, end):
         if len(found) >= count:
             break
         for line in reversed(list(reader.line(0, raw))):
@@ -51,10 +68,10 @@ def last_entries(path: Path, count: int, fits: Wanted) -> list[Entry]:
     return list(found)
 
 
-def _lines_backwards(path: Path) -> Iterator[bytes]:
+def _lines_backwards(path: Path, end: int | None) -> Iterator[bytes]:
     """Yield the lines of a file, the last one first."""
     with _opened(path) as stream:
-        position = stream.seek(0, os.SEEK_END)
+        position = stream.seek(0, os.SEEK_END) if end is None else end
         rest = b""
         while position > 0:
             size = min(BLOCK, position)
@@ -69,11 +86,14 @@ def _lines_backwards(path: Path) -> Iterator[bytes]:
             yield rest
 
 
-def follow(path: Path, fits: Wanted) -> Iterator[Entry]:
-    """Yield what is added to a log, without end; goes on with the next file when it is rotated."""
+def follow(path: Path, fits: Wanted, begin: int) -> Iterator[Entry]:
+    """Yield what is added to a log, without end; goes on with the next file when it is rotated.
+
+    :param begin: where in the file; what was added before this is called is not left out
+    """
     reader = Reader()
     stream = _opened(path)
-    stream.seek(0, os.SEEK_END)
+    stream.seek(begin)
     part = b""
     try:
         while True:

@@ -10,7 +10,7 @@ from typing import Any
 from gway import gw
 from gway.errors import GwayError
 from gway.marks import shown_as
-from gway.projects.ocpp.sink.following import follow, last_entries, wanted
+from gway.projects.ocpp.sink.following import end_of, follow, last_entries, wanted
 from gway.projects.ocpp.sink.reading import Reader, violations_of
 from gway.projects.ocpp.sink.shapes import (
     faults_for_people,
@@ -53,9 +53,10 @@ def tail(
 
 
 def _tail(path: Path, fits: Any, lines: int, go_on: bool) -> Iterator[Entry]:
-    yield from last_entries(path, max(0, lines), fits)
-    if go_on:
-        yield from follow(path, fits)
+    end = end_of(path) if go_on else None
+    yield from last_entries(path, max(0, lines), fits, end)
+    if end is not None:
+        yield from follow(path, fits, end)
 
 
 @shown_as(stats_for_people)

@@ -8,13 +8,12 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gway.projects.ocpp.sink.following import follow, last_entries, wanted
+from gway.projects.ocpp.sink.following import end_of, follow, last_entries, wanted
 from gway.projects.ocpp.sink.reading import LONGEST_LINE, Reader, violations_of
 from gway.projects.ocpp.sink.tally import MOST_ROWS, Tallies, Tally
 from gway.projects.ocpp.sink.verdicts import Entry, Finding, encode_entry
@@ -307,19 +306,20 @@ def test_the_end_of_a_log_is_read_from_its_end(tmp_path: Path) -> None:
     assert last_entries(path, 0, wanted(None, None, False)) == []
 
 
-def test_following_begins_at_the_end(tmp_path: Path) -> None:
+def test_following_leaves_out_nothing_that_is_added_while_the_end_is_read(tmp_path: Path) -> None:
     path = write(tmp_path / "x", BOOT)
-    coming = follow(path, wanted(None, None, False))
-
-    def add() -> None:
-        with path.open("a") as stream:
-            stream.write(json.dumps(BEAT) + "\n")
-
-    timer = threading.Timer(0.1, add)
-    timer.start()
+    fits = wanted(None, None, False)
+    with path.open("a") as stream:
+        stream.write(json.dumps(BEAT)[:9])  # a line that is being written
+    end = end_of(path)
+    with path.open("a") as stream:
+        stream.write(json.dumps(BEAT)[9:] + "\n")
+    assert [each.action for each in last_entries(path, 9, fits, end)] == ["BootNotification"]
+    coming = follow(path, fits, end)
     assert next(coming).action == "Heartbeat"
-    timer.join()
     coming.close()  # type: ignore[attr-defined]
+    path.write_bytes(b"no line yet")
+    assert end_of(path) == 0
 
 
 def test_a_large_log_is_validated_in_bounded_memory(workspace: Path) -> None:
