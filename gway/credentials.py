@@ -6,6 +6,7 @@ is ever taken from one.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,7 +49,7 @@ def read_token(path: Path) -> str:
     path = path.expanduser()
     try:
         with path.open(encoding="utf-8") as file:
-            mode = path.stat().st_mode
+            mode = os.fstat(file.fileno()).st_mode
             text = file.read(MAX_LENGTH + 2)
     except (OSError, UnicodeDecodeError) as error:
         raise GwayError(f"--token-file: {path} cannot be read: {error}") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -284,7 +285,7 @@ def view_download() -> Reply:
     def blocks() -> Iterator[bytes]:
         with stream:
             # As long as it is now: a log that grows as fast as it is read would not end.
-            left = path.stat().st_size
+            left = os.fstat(stream.fileno()).st_size
             while left > 0:
                 block = in_thread(hub, partial(stream.read, min(BLOCK, left)))
                 if not block:

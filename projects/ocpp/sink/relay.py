@@ -130,7 +130,8 @@ class Relay(Session):
                 self._filled.clear()
         except Exception:
             log.exception("%s: passing on failed", self.tap.charger)
-            self._link.drop()
+            self._link.drop()  # the reader learns of it and tells the charger
+            self.sink.left(self)
 
     def _send_waiting(self) -> bool:
         """Send what waits; False when the charger has gone."""
