@@ -6,7 +6,6 @@ import io
 from collections.abc import Mapping
 from contextvars import ContextVar
 from functools import cached_property
-from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -107,15 +106,17 @@ class Request:
 
     def cookie(self, name: str) -> str:
         """Return a cookie's value, empty when absent."""
-        morsel = self._cookies.get(name)
-        return "" if morsel is None else morsel.value
+        return self._cookies.get(name, "")
 
     @cached_property
-    def _cookies(self) -> SimpleCookie:
-        try:
-            return SimpleCookie(self.header("Cookie"))
-        except CookieError:
-            return SimpleCookie()
+    def _cookies(self) -> dict[str, str]:
+        """The cookies by name.
+
+        Other servers of this host share the header, whatever their port; what they write
+        may be no cookie to the letter and must not hide ours.
+        """
+        pairs = (part.partition("=") for part in self.header("Cookie").split(";"))
+        return {name.strip(): value.strip() for name, _, value in pairs}
 
     @cached_property
     def query(self) -> dict[str, Texts]:

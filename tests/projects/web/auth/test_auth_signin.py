@@ -161,6 +161,21 @@ def test_a_second_sign_in_of_a_browser_ends_its_first_session(
     assert Browser(browser.site, jar=first).get("/shop/shelf").status == 303
 
 
+@pytest.mark.parametrize(
+    "foreign",
+    ['{"theme":"dark"}', "a b", 'half "quoted', "\x80", "", '"'],
+)
+@pytest.mark.parametrize("name", ["other", "other[0]", "other@x", "expires", "\xe4", "$Version"])
+def test_what_another_server_of_this_host_keeps_in_a_browser_signs_nobody_out(
+    people: Accounts, browser: Browser, name: str, foreign: str
+) -> None:
+    """Cookies know no ports, and few servers write them to the letter."""
+    browser.jar = {name: foreign}
+    assert browser.sign_in("ada").status == 303
+    assert browser.get("/shop/shelf").status == 200
+    assert browser.post("/shop/order", {"item": "pen"}).status == 200
+
+
 def test_only_hashes_of_sessions_and_tokens_are_stored(people: Accounts, browser: Browser) -> None:
     browser.sign_in("ada")
     text, _ = people.create_token("probe", "viewer")
