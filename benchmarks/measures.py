@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+from benchmarks.fanout import dashboards
 from benchmarks.generator import Fleet, Load, percentile
 from benchmarks.pages_volume import volumes
 from benchmarks.processes import ServerProcess, run_seconds
@@ -282,6 +283,7 @@ ALL: dict[str, Callable[[Bench], None]] = {
     "memory": idle_memory,
     "accepts": accepts,
     "pages": pages,
+    "dashboards": dashboards,
     "volumes": volumes,
     "validation": validation,
     "startup": start_up,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from gway.web import formats
 from gway.web.reply import Problem, Reply
 from gway.web.throttle import address_key
+from gway.web.waves import Waves
 
 if TYPE_CHECKING:
     from gevent.event import Event as Signal
@@ -80,6 +81,7 @@ class Events:
     def __init__(self, gw: Gateway) -> None:
         self._gw = gw
         self._by_topic: dict[str, set[Listener]] = {}
+        self._waves: Waves[_Event] = Waves()
         self.heartbeat_s = HEARTBEAT_S
         self.min_gap_s = MIN_GAP_S
         self.listeners = 0
@@ -94,9 +96,7 @@ class Events:
         listeners = self._by_topic.get(topic)
         if listeners is None:
             return
-        event = _Event(topic, data)
-        for listener in listeners:
-            listener.offer(event)
+        self._waves.tell(topic, _Event(topic, data), listeners)
 
     def listens(self, topic: str) -> bool:
         """Tell whether anybody listens, for publishers whose data is costly to make."""

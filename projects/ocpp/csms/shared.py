@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING
 
+from gway.web.packing import SharedPage
 from gway.web.page import Page
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Shared:
     def _make(self, key: Hashable, edition: int, make: Callable[[], Page]) -> Page:
         done = self._making[key] = self._flag()
         try:
-            page = make()
+            page = SharedPage.of(make())
             self.made += 1
             self._kept[key] = (edition, self._clock(), page)
             self._kept.move_to_end(key)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gway.web.sse import Events
 
 ALL = "ocpp"
-GAP_OF_ALL_S = 1.0  # between two events about any of the chargers
+GAP_OF_ALL_S = 0.5  # between two events about any of the chargers
 GAP_OF_ONE_S = 0.25  # between two about one of them
 
 Later = Callable[[float, Callable[[], None]], "Timer"]
@@ -31,7 +31,7 @@ class Teller:
     """Publishes changes of chargers, each topic so often and no oftener.
 
     `edition` counts what was told of all of them: what was made for an edition may be
-    shown until the next, which follows within a second if something has changed since.
+    shown until the next, which follows within half a second if something has changed.
 
     :param events: the topics of the gateway
     :param later: runs a call after a time
