@@ -245,18 +245,24 @@ class Gate:
 
     def _check_host(self, request: Request) -> None:
         """Refuse names that somebody else's DNS may have pointed at us."""
-        name = _host_name(request.host)
+        if not self.goes_by(request.host):
+            raise Problem(
+                403,
+                f"this server does not go by the name {_host_name(request.host)!r}",
+                hint="use its address, or add the name to GWAY_WEB_HOSTS",
+            )
+
+    def goes_by(self, host: str) -> bool:
+        """Tell whether a name can only mean this server, whatever anybody's DNS says.
+
+        :param host: as in the header Host, with or without a port
+        """
+        name = _host_name(host.lower())
         if name in _LOOPBACK_NAMES or name == self.host.lower() or name in self._names:
-            return
+            return True
         if is_loopback(name):
-            return
-        if not is_loopback(self.host) and (_is_address(name) or name in _own_names()):
-            return
-        raise Problem(
-            403,
-            f"this server does not go by the name {name!r}",
-            hint="use its address, or add the name to GWAY_WEB_HOSTS",
-        )
+            return True
+        return not is_loopback(self.host) and (_is_address(name) or name in _own_names())
 
     def _check_intent(self, request: Request, visitor: Visitor) -> None:
         """Refuse a change that another site wrote, or that nobody here asked for."""

@@ -72,6 +72,7 @@ class Running:
             port=port,
             ws_port=ws_port,
             tls=tls,
+            goes_by=gate.goes_by,
         )
         server.start()
         self._server, self.host, self.token = server, host, token

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import resource
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from gevent.event import Event
@@ -12,6 +12,7 @@ from gevent.event import Event
 from gway.errors import GwayError
 from gway.web.door import Door, Limits
 from gway.web.listener import Listener, WsgiApp, plain_answer
+from gway.web.proxies import Proxies
 from gway.web.tls import server_context
 from gway.web.ws.engine import Engine, Pace
 from gway.web.ws.handshake import WebSocketListener
@@ -33,6 +34,7 @@ class Server:
     :param port: port for HTTP; 0 picks a free one, None opens none
     :param ws_port: port for WebSockets; 0 picks a free one, None serves them on `port`
     :param tls: (certificate chain, key) files; TLS on both ports if given
+    :param goes_by: whether a Host is ours; others' pages reach our WebSockets under theirs
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Server:
         tls: Sequence[tuple[str, str]] = (),
         limits: Limits | None = None,
         pace: Pace | None = None,
+        goes_by: Callable[[str], bool] = lambda host: True,
     ) -> None:
         self.host = host
         self._tls = tuple(tls)
@@ -66,7 +69,13 @@ class Server:
         if ws_address is not None:
             fallback = app if self._http is None and wsgi_app is not None else only_ws
             self._ws = WebSocketListener(
-                (host, ws_address), fallback, self.door, self.engine, context, routes=ws_routes
+                (host, ws_address),
+                fallback,
+                self.door,
+                self.engine,
+                context,
+                routes=ws_routes,
+                goes_by=goes_by,
             )
 
     @property

@@ -12,6 +12,7 @@ import json
 from pathlib import Path
 
 import pytest
+import websocket
 
 from gway.projects.ocpp.csms.central import CentralSystem
 from gway.resolver import Gateway
@@ -67,6 +68,23 @@ def test_a_charger_with_the_password_is_let_in_and_may_only_be_itself(guarded: S
 
 
 # --- CVE-2026-20748, CVE-2026-24912: the second connection shadows the first ---
+
+
+def test_no_page_is_a_charger_under_a_name_that_its_author_leads_here(server: Server) -> None:
+    """A browser on this machine would pass for a charger of this machine."""
+    address = server.record["ws_url"]
+    port = address.rpartition(":")[2]
+    with pytest.raises(websocket.WebSocketBadStatusException) as refused:
+        websocket.create_connection(
+            f"{address}/ocpp/csms/CPX",
+            subprotocols=["ocpp1.6"],
+            host=f"evil.example:{port}",
+            origin=f"http://evil.example:{port}",
+            header=["User-Agent: Mozilla/5.0 (X11; Linux x86_64) Chrome/130.0 Safari/537.36"],
+            timeout=10,
+        )
+    assert refused.value.status_code == 403
+    assert server.api("csms/chargers") == []
 
 
 def test_nobody_takes_the_place_of_a_charger_that_is_there(server: Server) -> None:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from geventwebsocket.handler import WebSocketHandler  # type: ignore[import-untyped]
 
 from gway.web.listener import HttpHandler, Listener, plain_answer
+from gway.web.proxies import Proxies, came_through_a_proxy
 from gway.web.ws.streams import take_over
 from gway.web.ws.upgrade import Accept, Endpoint, Refuse, Upgrade
 
@@ -28,12 +29,20 @@ class WebSocketListener(Listener):
 
     :param routes: endpoints by the beginning of the path ("/ocpp/csms/"), looked up anew
         for every handshake
+    :param goes_by: whether a Host is ours
     """
 
     logger = log  # gevent-websocket would make one that prints
 
-    def __init__(self, *args: Any, routes: Mapping[str, Endpoint], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        routes: Mapping[str, Endpoint],
+        goes_by: Callable[[str], bool],
+        **kwargs: Any,
+    ) -> None:
         self.routes = routes
+        self.goes_by = goes_by
         super().__init__(*args, **kwargs)
 
     @staticmethod
@@ -78,18 +87,21 @@ class UpgradeHandler(HttpHandler, WebSocketHandler):  # type: ignore[misc]
 
     server: WebSocketListener
     accept: Accept
+    remote_addr: str
     websocket: Any
 
     def admit(self) -> bool:
         """Decide about a request; True if it is to be upgraded now."""
         if self.visit.ticket.refused:
             return False
-        environ = self.environ or {}
+        environ = dict(self.environ or {})
         if "websocket" not in _tokens(environ.get("HTTP_UPGRADE", "").lower()):
             return False
+        self.server.proxies.correct(environ)
+        self.remote_addr = str(environ.get("REMOTE_ADDR", ""))
         answer = self._judge(environ)
         if isinstance(answer, Refuse):
-            log.info("refused %s: %d %s", self.visit.ticket.address, answer.status, answer.reason)
+            log.info("refused %s: %d %s", self.remote_addr, answer.status, answer.reason)
             self.application = plain_answer(answer.status, answer.reason, answer.headers)
             return False
         self.accept = answer
@@ -107,6 +119,8 @@ class UpgradeHandler(HttpHandler, WebSocketHandler):  # type: ignore[misc]
         }
         if not own_origin(headers.get("origin"), headers.get("host", "")):
             return Refuse(403, "Foreign origin.")
+        if is_browser(headers) and not self.server.goes_by(headers["host"]):
+            return Refuse(403, "This server does not go by that name; GWAY_WEB_HOSTS adds it.")
         path, _, query = (self.path or "").partition("?")
         found = find_route(self.server.routes, path)
         if found is None:
@@ -118,9 +132,10 @@ class UpgradeHandler(HttpHandler, WebSocketHandler):  # type: ignore[misc]
             rest=rest,
             query=query,
             headers=headers,
-            remote_addr=self.visit.ticket.address,
-            tls=self.server.context is not None,
+            remote_addr=self.remote_addr,
+            tls=environ.get("wsgi.url_scheme") == "https",
             offered=offered,
+            passed_on=came_through_a_proxy(environ),
         )
         try:
             answer = endpoint(upgrade)
@@ -150,7 +165,7 @@ class UpgradeHandler(HttpHandler, WebSocketHandler):  # type: ignore[misc]
         self.server.engine.adopt(
             take_over(sock),
             self.accept.on_open,
-            remote_addr=visit.ticket.address,
+            remote_addr=self.remote_addr,
             received=received,
             on_gone=visit.ticket.give_back,
         )
@@ -189,6 +204,16 @@ def own_origin(origin: str | None, host: str) -> bool:
         return asked is not None and asked == urlsplit(f"//{host}").hostname
     except ValueError:
         return False
+
+
+def is_browser(headers: Mapping[str, str]) -> bool:
+    """Tell whether a page in a browser asks.
+
+    Its author's DNS may have pointed the page's own name at us, and then the origin is that
+    of the host. Chargers may call us by names that we do not know; no page can write the
+    browser's name, which no charger has.
+    """
+    return "origin" in headers and headers.get("user-agent", "").startswith("Mozilla/")
 
 
 def find_route(routes: Mapping[str, Endpoint], path: str) -> tuple[Endpoint, str] | None:

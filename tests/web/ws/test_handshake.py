@@ -156,6 +156,25 @@ def test_an_origin_is_compared_with_every_form_of_host() -> None:
     assert not own_origin("http://127.0.0.1", "")
 
 
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
+CALLERS = {
+    "a page under a name that its author's DNS leads here": (403, "evil.example", FIREFOX, True),
+    "a page of ours": (101, "gateway.example", FIREFOX, True),
+    "a charger with an origin": (101, "cloud.example", "chargepoint/2.1", True),
+    "a charger": (101, "cloud.example", "", False),
+}
+
+
+@pytest.mark.parametrize(("status", "host", "agent", "origin"), CALLERS.values(), ids=list(CALLERS))
+def test_a_page_needs_a_name_that_is_ours(
+    serve: Any, peers: Any, status: int, host: str, agent: str, origin: bool
+) -> None:
+    server = serve(goes_by=lambda name: name == "gateway.example:9000")
+    headers = {"Host": f"{host}:9000", "User_Agent": agent}
+    headers |= {"Origin": f"http://{host}:9000"} if origin else {}
+    assert peers(server.ws_port).ask(**headers).status == status
+
+
 # --- subprotocol --------------------------------------------------------------
 
 
