@@ -73,6 +73,7 @@ class Running:
             ws_port=ws_port,
             tls=tls,
             goes_by=gate.goes_by,
+            proxies=gate.proxies,
         )
         server.start()
         self._server, self.host, self.token = server, host, token

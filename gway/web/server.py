@@ -35,6 +35,7 @@ class Server:
     :param ws_port: port for WebSockets; 0 picks a free one, None serves them on `port`
     :param tls: (certificate chain, key) files; TLS on both ports if given
     :param goes_by: whether a Host is ours; others' pages reach our WebSockets under theirs
+    :param proxies: whose word counts about the address that opens a WebSocket
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Server:
         limits: Limits | None = None,
         pace: Pace | None = None,
         goes_by: Callable[[str], bool] = lambda host: True,
+        proxies: Proxies | None = None,
     ) -> None:
         self.host = host
         self._tls = tuple(tls)
@@ -76,6 +78,7 @@ class Server:
                 context,
                 routes=ws_routes,
                 goes_by=goes_by,
+                proxies=proxies or Proxies(),
             )
 
     @property

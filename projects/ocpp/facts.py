@@ -67,13 +67,17 @@ class Admission(msgspec.Struct, frozen=True):
 
 
 class Knock(msgspec.Struct, frozen=True):
-    """A charger that asks to be let in, before the upgrade."""
+    """A charger that asks to be let in, before the upgrade.
+
+    `passed_on` says that a proxy stands in between: unless it is trusted, `remote_addr` is its.
+    """
 
     charger_id: str
     remote_addr: str
     user: str | None = None
     password: bytes | None = None
     tls: bool = False
+    passed_on: bool = False
 
     def __repr__(self) -> str:
         """Leave the password out of traces and logs."""

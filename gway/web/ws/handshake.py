@@ -30,6 +30,7 @@ class WebSocketListener(Listener):
     :param routes: endpoints by the beginning of the path ("/ocpp/csms/"), looked up anew
         for every handshake
     :param goes_by: whether a Host is ours
+    :param proxies: whose word about an address counts
     """
 
     logger = log  # gevent-websocket would make one that prints
@@ -39,10 +40,12 @@ class WebSocketListener(Listener):
         *args: Any,
         routes: Mapping[str, Endpoint],
         goes_by: Callable[[str], bool],
+        proxies: Proxies,
         **kwargs: Any,
     ) -> None:
         self.routes = routes
         self.goes_by = goes_by
+        self.proxies = proxies
         super().__init__(*args, **kwargs)
 
     @staticmethod

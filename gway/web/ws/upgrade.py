@@ -18,9 +18,12 @@ class Upgrade:
     :param rest: the part of the path after the endpoint's mount ("CPX")
     :param query: raw query string
     :param headers: names in lower case
-    :param remote_addr: address of the peer, without port
-    :param tls: whether the connection is encrypted
+    :param remote_addr: address of the peer, without port; behind a trusted proxy, of who
+        called the proxy
+    :param tls: whether the connection is encrypted, by us or by a trusted proxy
     :param offered: subprotocols, spelled as offered
+    :param passed_on: whether a proxy says that it passed this on, trusted or not: then an
+        address of this machine tells nothing about who asks
     """
 
     path: str
@@ -30,6 +33,7 @@ class Upgrade:
     remote_addr: str
     tls: bool
     offered: tuple[str, ...]
+    passed_on: bool = False
 
 
 @dataclass(frozen=True, slots=True)

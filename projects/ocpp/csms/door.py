@@ -6,6 +6,8 @@ import logging
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+import msgspec
+
 from gway.errors import DecisionFailed
 from gway.projects.ocpp.csms.admission import (
     SUBPROTOCOL,
@@ -52,7 +54,12 @@ class Door:
             charger_id = charger_id_of(upgrade.rest)
         except BadId as why:
             return self._refuse_path(upgrade, 400, str(why), "id")
-        knock = Knock(charger_id=charger_id, remote_addr=upgrade.remote_addr, tls=upgrade.tls)
+        knock = Knock(
+            charger_id=charger_id,
+            remote_addr=upgrade.remote_addr,
+            tls=upgrade.tls,
+            passed_on=upgrade.passed_on,
+        )
         subprotocol = SUBPROTOCOL if SUBPROTOCOL in upgrade.offered else None
         lenient = central.options.lenient_subprotocol and not upgrade.offered
         if subprotocol is None and not lenient:
@@ -70,13 +77,8 @@ class Door:
             self.failures.add(*keys)
             return self._refuse(knock, 401, str(why), "key")
         if credentials is not None:
-            knock = Knock(
-                charger_id=charger_id,
-                remote_addr=upgrade.remote_addr,
-                user=credentials[0],
-                password=credentials[1],
-                tls=upgrade.tls,
-            )
+            user, password = credentials
+            knock = msgspec.structs.replace(knock, user=user, password=password)
         return self._decide(knock, subprotocol, keys)
 
     def _decide(
@@ -117,7 +119,8 @@ class Door:
             return Admission(verdict=Verdict.ACCEPT)
         policy = self._central.options.unknown
         if policy == "auto":
-            policy = "accept" if is_loopback(knock.remote_addr) else "pending"
+            here = is_loopback(knock.remote_addr) and not knock.passed_on
+            policy = "accept" if here else "pending"
         if policy == "accept":
             return Admission(verdict=Verdict.ACCEPT)
         if policy == "pending":
