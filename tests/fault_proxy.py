@@ -266,6 +266,8 @@ class FaultProxy:
         with self._lock:
             self.pipes = [one for one in self.pipes if not one.ended.is_set()]
             self.pipes.append(pipe)
+        if self._refuse:
+            pipe.cut()  # it was on its way when the partition came
         for thread in pipe.threads:
             thread.start()
         for thread in pipe.threads:
