@@ -24,7 +24,7 @@ class StoreMetrics(Collector):
             "ocpp_store_units", "Units of work stored.", value=counts["units"]
         )
         yield CounterMetricFamily(
-            "ocpp_store_commits", "Commits they needed.", value=counts["commits"]
+            "ocpp_store_commits", "Commits that stored them.", value=counts["commits"]
         )
         yield CounterMetricFamily(
             "ocpp_store_records", "Transaction records written.", value=self._store.records.written
