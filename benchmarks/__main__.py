@@ -19,16 +19,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("measures", nargs="*", metavar="MEASURE", help=f"of {', '.join(ALL)}")
     parser.add_argument("--quick", action="store_true", help="small and short, floors not judged")
+    parser.add_argument(
+        "--minutes", type=float, metavar="N", help="soak for so long; 10 if that is named alone"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     options = parser.parse_args(arguments)
     unknown = [name for name in options.measures if name not in ALL]
     if unknown:
         parser.error(f"no measure {unknown[0]!r}; there are {', '.join(ALL)}")
-    bench = Bench(QUICK if options.quick else Plan())
+    bench = Bench(QUICK if options.quick else Plan(), options.minutes)
     needed = max(bench.plan.idle_sizes) + 1000
     if raise_file_limit() < needed:
         parser.error(f"this needs {needed} open files: raise the limit (ulimit -Hn)")
-    for name in options.measures or ALL:
+    named = options.measures or [name for name in ALL if name != "soak" or options.minutes]
+    for name in named:
         ALL[name](bench)
     bench.report.print_floors()
     if options.json:

@@ -30,7 +30,7 @@ def dashboards(bench: Bench) -> None:
         alone, alone_share = _send(server, fleet, script, seconds)
         report.add("no dashboard: chargers' p99", alone.percentile_ms(99), "ms", _cpu(alone_share))
         before = server.rss_bytes()
-        with watching(server, count, seconds + WARM_UP_S) as seen:
+        with watching(int(str(server.ports["port"])), count, seconds + WARM_UP_S) as seen:
             fleet.paced(script, chargers, WARM_UP_S / 2)
             load, share = _send(server, fleet, script, seconds)
             grown = server.rss_bytes() - before
@@ -58,10 +58,10 @@ def charging(fleet: Fleet, size: int) -> wire.Script:
 
 
 @contextmanager
-def watching(server: ServerProcess, count: int, seconds: float) -> Iterator[dict[str, float]]:
+def watching(port: int, count: int, seconds: float) -> Iterator[dict[str, float]]:
     """Have dashboards look in a process of their own; their figures are there at the end."""
     command = [sys.executable, "-m", "benchmarks.viewers"]
-    command += [str(server.ports["port"]), str(count), str(seconds)]
+    command += [str(port), str(count), str(seconds)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=CHECKOUT) as process:
         assert process.stdout is not None
         figures: dict[str, float] = {}

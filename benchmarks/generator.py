@@ -85,6 +85,7 @@ class Fleet:
     """Connections to one server, each of them a charger.
 
     :param path: the request path of charger number i
+    :param credentials: user and password of charger number i, "" for none
     :param server_cpu_s: tells the processor time the server has used
     """
 
@@ -95,9 +96,11 @@ class Fleet:
         *,
         host: str = "127.0.0.1",
         subprotocol: str | None = None,
+        credentials: Callable[[int], str] = lambda _: "",
         server_cpu_s: Callable[[], float] = float,
     ) -> None:
         self.server_cpu_s = server_cpu_s
+        self._credentials = credentials
         self._address = (host, port)
         self._path = path
         self._subprotocol = subprotocol
@@ -180,7 +183,8 @@ class Fleet:
         if error:
             raise LoadError(f"charger {index} cannot connect: errno {error}")
         host, port = self._address
-        sock.send(wire.upgrade_request(host, port, self._path(index), self._subprotocol))
+        words = (self._path(index), self._subprotocol, self._credentials(index))
+        sock.send(wire.upgrade_request(host, port, *words))
         self._epoll.modify(sock.fileno(), select.EPOLLIN)
 
     def _is_upgraded(self, index: int, head: bytes) -> bool:

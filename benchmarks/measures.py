@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+from benchmarks.endurance import load, soak
 from benchmarks.fanout import dashboards
 from benchmarks.generator import Fleet, Load, percentile
 from benchmarks.pages_volume import volumes
@@ -25,6 +26,7 @@ from benchmarks.stage import (
     register,
     workspace,
 )
+from benchmarks.standin import proxy
 from benchmarks.validation import validation
 
 KINDS = (("Heartbeat", "57 B", False), ("MeterValues", "1 KB", True))
@@ -284,7 +286,10 @@ ALL: dict[str, Callable[[Bench], None]] = {
     "accepts": accepts,
     "pages": pages,
     "dashboards": dashboards,
+    "proxy": proxy,
     "volumes": volumes,
     "validation": validation,
     "startup": start_up,
+    "load": load,
+    "soak": soak,
 }

@@ -36,7 +36,79 @@ def raise_file_limit() -> int:
     return hard
 
 
-class ServerProcess:
+class Weighed:
+    """A process that can be weighed from outside.
+
+    :param process: runs
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+
+    def rss_bytes(self) -> int:
+        """Read the memory that the process holds."""
+        fields = Path(f"/proc/{self._process.pid}/statm").read_text().split()
+        return int(fields[1]) * PAGE_BYTES
+
+    def cpu_s(self) -> float:
+        """Read the processor time that the process has used, threads and kernel included."""
+        stat = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(stat[11]) + int(stat[12])) / TICKS_PER_S
+
+    def descriptors(self) -> int:
+        """Count the files and sockets that the process has open."""
+        return len(os.listdir(f"/proc/{self._process.pid}/fd"))
+
+
+class RecipeProcess(Weighed):
+    """A site as an operator runs it: `gway run RECIPE`, pinned to a core of its own.
+
+    :param workspace: a folder; its address is known once the server listens
+    """
+
+    def __init__(self, workspace: Path, recipe: str, *arguments: str, core: int) -> None:
+        command = [sys.executable, "-m", "gway", "run", recipe, "--port", "0", "--ws-port", "0"]
+        super().__init__(
+            subprocess.Popen(
+                [*command, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                cwd=workspace,
+                env=os.environ | {"PYTHONPATH": str(CHECKOUT), "GWAY_WORKSPACE": str(workspace)},
+                preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+            )
+        )
+        record = workspace / "work" / "server.json"
+        deadline = time.monotonic() + PATIENCE_S
+        while not record.exists():
+            if time.monotonic() > deadline or self._process.poll() is not None:
+                self.stop()
+                raise ServerError(f"{recipe} did not start; it ended with {self._process.poll()}")
+            time.sleep(0.05)
+        told = json.loads(record.read_text())
+        self.port, self.ws_port = (
+            int(told[name].rpartition(":")[2].strip("/")) for name in ("url", "ws_url")
+        )
+
+    def __enter__(self) -> RecipeProcess:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> float:
+        """End it by SIGTERM; tell the seconds until it was gone."""
+        began = time.perf_counter()
+        self._process.terminate()
+        try:
+            self._process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        return time.perf_counter() - began
+
+
+class ServerProcess(Weighed):
     """A server of `benchmarks.servers`, pinned to a core of its own.
 
     :param module: its name, such as "echo"
@@ -49,13 +121,15 @@ class ServerProcess:
         environment = (
             os.environ | {"PYTHONPATH": str(CHECKOUT), "PYTHONUNBUFFERED": "1"} | (env or {})
         )
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", f"benchmarks.servers.{module}", *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            cwd=CHECKOUT,
-            env=environment,
-            preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+        super().__init__(
+            subprocess.Popen(
+                [sys.executable, "-m", f"benchmarks.servers.{module}", *arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                cwd=CHECKOUT,
+                env=environment,
+                preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+            )
         )
         self.ports = self._read_line()
 
@@ -89,16 +163,6 @@ class ServerProcess:
         stdin.write(question.encode() + b"\n")
         stdin.flush()
         return self._read_line()
-
-    def rss_bytes(self) -> int:
-        """Read the memory that the process holds."""
-        fields = Path(f"/proc/{self._process.pid}/statm").read_text().split()
-        return int(fields[1]) * PAGE_BYTES
-
-    def cpu_s(self) -> float:
-        """Read the processor time that the process has used, threads and kernel included."""
-        stat = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(stat[11]) + int(stat[12])) / TICKS_PER_S
 
     def stop(self) -> None:
         for stream in (self._process.stdin, self._process.stdout):

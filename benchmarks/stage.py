@@ -31,6 +31,7 @@ class Plan:
     accepts: int = 2000
     page_requests: int = 200
     startup_runs: int = 25
+    soak_minutes: float = 10.0
 
 
 QUICK = Plan(
@@ -44,30 +45,40 @@ QUICK = Plan(
     accepts=200,
     page_requests=20,
     startup_runs=3,
+    soak_minutes=0.2,
 )
 
 
 class Bench:
     """One run of the benchmarks."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, soak_minutes: float | None = None) -> None:
         self.plan = plan
+        self.soak_minutes = plan.soak_minutes if soak_minutes is None else soak_minutes
         self.report = Report()
-        self.server_core, generator_core = cores()
-        os.sched_setaffinity(0, {generator_core})
-        if self.server_core == generator_core:
+        self.server_core, self.generator_core = cores()
+        os.sched_setaffinity(0, {self.generator_core})
+        if self.server_core == self.generator_core:
             print("one core only: server and generator share it, so the figures are low")
 
     def serve(self, module: str) -> ServerProcess:
         return ServerProcess(module, core=self.server_core)
 
     @contextmanager
-    def central_system(self, folder: Path | None = None) -> Iterator[ServerProcess]:
-        """Serve our central system on a workspace, by default an empty one of its own."""
+    def central_system(
+        self, folder: Path | None = None, *arguments: str, core: int | None = None
+    ) -> Iterator[ServerProcess]:
+        """Serve our central system on a workspace, by default an empty one of its own.
+
+        :param arguments: of `benchmarks.servers.csms`
+        :param core: to run on, by default the server's
+        """
         with ExitStack() as stack:
             home = folder or stack.enter_context(workspace())
+            where = self.server_core if core is None else core
+            environment = {"GWAY_WORKSPACE": str(home)}
             yield stack.enter_context(
-                ServerProcess("csms", core=self.server_core, env={"GWAY_WORKSPACE": str(home)})
+                ServerProcess("csms", *arguments, core=where, env=environment)
             )
 
 

@@ -23,8 +23,13 @@ SMALL_BYTES = 57  # a Heartbeat call whose message id is a UUID
 LARGE_BYTES = 1024
 
 
-def upgrade_request(host: str, port: int, path: str, subprotocol: str | None) -> bytes:
-    """Build the HTTP request that opens a WebSocket."""
+def upgrade_request(
+    host: str, port: int, path: str, subprotocol: str | None, credentials: str = ""
+) -> bytes:
+    """Build the HTTP request that opens a WebSocket.
+
+    :param credentials: user and password for Basic authentication, with a colon between
+    """
     lines = [
         f"GET {path} HTTP/1.1",
         f"Host: {host}:{port}",
@@ -35,6 +40,8 @@ def upgrade_request(host: str, port: int, path: str, subprotocol: str | None) ->
     ]
     if subprotocol is not None:
         lines.append(f"Sec-WebSocket-Protocol: {subprotocol}")
+    if credentials:
+        lines.append(f"Authorization: Basic {base64.b64encode(credentials.encode()).decode()}")
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
@@ -68,6 +75,11 @@ def frame_size(data: bytes | bytearray | memoryview) -> tuple[int, int]:
     if size == 126:
         return (4, data[2] << 8 | data[3]) if len(data) >= 4 else (0, 0)
     return (10, int.from_bytes(data[2:10], "big")) if len(data) >= 10 else (0, 0)
+
+
+def now() -> datetime:
+    """Tell the time, in UTC."""
+    return datetime.now(UTC)
 
 
 def ocpp_time(moment: datetime) -> str:

@@ -1,6 +1,6 @@
 """Our central system as a site has it: store, tags and pages, each by its hooks.
 
-It serves the workspace that `GWAY_WORKSPACE` names.
+It serves the workspace that `GWAY_WORKSPACE` names, and forwards to a remote if one is given.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import gevent.monkey
 
 gevent.monkey.patch_all()
 
+import argparse  # noqa: E402
 import io  # noqa: E402
 import json  # noqa: E402
 import statistics  # noqa: E402
@@ -21,7 +22,7 @@ from gway import gw, hookimpl  # noqa: E402
 from gway.projects.ocpp.facts import Frame  # noqa: E402
 from gway.web.routes import Site  # noqa: E402
 
-PROJECTS = ("ocpp.csms", "ocpp.data", "ocpp.rfid")
+PROJECTS = ("ocpp.csms", "ocpp.data", "ocpp.rfid", "ocpp.keys")
 
 
 class FrameCounter:
@@ -58,13 +59,31 @@ def page_ms(arguments: list[str]) -> dict[str, object]:
     return {"page_ms": statistics.median(took) * 1000}
 
 
+def queued(_: list[str]) -> dict[str, object]:
+    """Tell what waits for the remote."""
+    status = gw.ocpp.proxy.status()
+    return {"pending": status["pending"], "dead": status["dead"], "link": status["link"]}
+
+
+def hurry(_: list[str]) -> dict[str, object]:
+    """Try at once to reach the remote."""
+    return dict(gw.ocpp.proxy.sync_now())
+
+
 def main() -> None:
     """Serve until standard input is closed."""
-    for name in PROJECTS:
-        gw.web.app.setup_app(name)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--ws-port", type=int, default=0)
+    parser.add_argument("--remote")
+    options = parser.parse_args()
     # What is printed for people must not be mixed with the side channel.
     answers, sys.stdout = sys.stdout, sys.stderr
-    gw.web.server.start_app(host="127.0.0.1", port=0, ws_port=0)
+    for name in PROJECTS:
+        gw.web.app.setup_app(name)
+    if options.remote:
+        gw.ocpp.proxy.setup_app(remote=options.remote)
+        gw.web.app.setup_app("ocpp.proxy")
+    gw.web.server.start_app(host="127.0.0.1", port=0, ws_port=options.ws_port)
     sys.stdout = answers
     record = json.loads(gw.workspace.work("server.json").read_text())
     ports = {name: int(record[name].rpartition(":")[2].strip("/")) for name in ("url", "ws_url")}
@@ -75,6 +94,8 @@ def main() -> None:
             "stall": lambda _: {"stall_ms": ticker.take_ms()},
             "page": page_ms,
             "frames": FrameCounter().subscribe,
+            "queued": queued,
+            "hurry": hurry,
         }
     )
     gw.close()
