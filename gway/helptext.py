@@ -46,7 +46,7 @@ EXAMPLES = (
     "gway ocpp.data view_charger_summary --json",
 )
 MAX_WIDTH = 100
-LONGEST_CHOICE = 40
+LONGEST_CHOICE = 28
 """Characters of `a|b|c` in a usage; longer ones are listed with the option's meaning."""
 MIN_WIDTH = 50
 
@@ -235,7 +235,10 @@ def option_form(param: Param) -> str:
     from gway.conversion import alternatives, choices_of, describe, is_flag
 
     if is_flag(param.annotation):
-        return f"--no-{param.option[2:]}" if param.default is True else param.option
+        opposite = f"--no-{param.option[2:]}"
+        if param.required:
+            return f"{param.option}|{opposite}"
+        return opposite if param.default is True else param.option
     members = (each for each in alternatives(param.annotation) if each is not type(None))
     kinds = (describe(each) if choices_of(each) else describe(each).upper() for each in members)
     form = "|".join(dict.fromkeys(kinds))

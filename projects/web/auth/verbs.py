@@ -70,7 +70,7 @@ def book() -> Accounts:
 
 
 def create_user(name: str, *, role: Role | None = None, stdin: bool = False) -> dict[str, str]:
-    """Make an account. Its password is asked for on a terminal, else made and shown this once.
+    """Make an account; its password is asked for on a terminal, else made and shown once.
 
     :param name: a-z, 0-9 and . _ @ + -
     :param role: a viewer looks, an operator commands chargers, an admin also manages accounts,
