@@ -112,14 +112,14 @@ def gw(workspace: Path) -> Iterator[Gateway]:
 
 
 class Eventually(Protocol):
-    def __call__(self, condition: Callable[[], object], timeout_s: float = 5.0) -> object: ...
+    def __call__(self, condition: Callable[[], object], timeout_s: float = 20.0) -> object: ...
 
 
 @pytest.fixture(scope="session")
 def eventually() -> Eventually:
     """Wait until a condition holds and give its value; fail after `timeout_s`."""
 
-    def wait(condition: Callable[[], object], timeout_s: float = 5.0) -> object:
+    def wait(condition: Callable[[], object], timeout_s: float = 20.0) -> object:
         deadline = time.monotonic() + timeout_s
         while True:
             value = condition()

@@ -143,7 +143,7 @@ def test_every_goes_on_until_ctrl_c(workspace):
             while not process.stdout.readline().startswith("project,"):
                 assert process.poll() is None
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=10)
+        process.communicate(timeout=20)
     assert process.returncode == 130
 
 

@@ -81,7 +81,7 @@ def test_an_event_wakes_a_waiting_stream(events: Events) -> None:
     gevent.sleep(0)
     assert not reader.ready()
     events.publish("a", {"n": 1})
-    assert heard(reader.get(timeout=1))[0]["data"] == {"n": 1}
+    assert heard(reader.get(timeout=20))[0]["data"] == {"n": 1}
 
 
 def test_leaving_forgets_the_topics(events: Events) -> None:

@@ -37,7 +37,7 @@ try:
 except StorageError as error:
     print("refused", database.healthy, error)
 resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-with gevent.Timeout(10):
+with gevent.Timeout(20):
     while not database.healthy:
         gevent.sleep(0.01)
 database.execute("INSERT INTO items VALUES ('after')")

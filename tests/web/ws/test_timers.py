@@ -87,7 +87,7 @@ def wheel() -> Wheel:
 
 
 def until_called(egg: Egg, times: int = 1) -> None:
-    with gevent.Timeout(5):
+    with gevent.Timeout(20):
         while len(egg.calls) < times:
             gevent.sleep(0.001)
 
@@ -120,7 +120,7 @@ def test_thousands_due_at_once_leave_the_loop_its_turns(wheel: Wheel) -> None:
     for egg in eggs:
         wheel.add(egg, due)
     seen = set()
-    with gevent.Timeout(5):
+    with gevent.Timeout(20):
         while not all(egg.calls for egg in eggs):
             gevent.sleep(0)
             seen.add(sum(1 for egg in eggs if egg.calls))

@@ -260,7 +260,7 @@ def test_watch_writes_a_line_for_each_change_and_ends_with_ctrl_c(csms):
         asyncio.run(story())
     finally:
         watch.send_signal(signal.SIGINT)
-        watch.communicate(timeout=10)
+        watch.communicate(timeout=20)
     assert watch.returncode == 130
 
 

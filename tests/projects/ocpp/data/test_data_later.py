@@ -36,7 +36,7 @@ def test_rows_are_stored_in_order_and_without_being_asked_for(database: Database
         later.add(INSERT, (str(number),))
     if database.hub is not None:
         assert words(database) == []
-        with gevent.Timeout(5):
+        with gevent.Timeout(20):
             while len(words(database)) < 50:
                 gevent.sleep(0.01)
     assert words(database) == [str(number) for number in range(50)]

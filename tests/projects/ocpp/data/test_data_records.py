@@ -209,7 +209,7 @@ def told(records: Records) -> list[int]:
 
 
 def until(condition: Callable[[], object]) -> None:
-    with gevent.Timeout(5):
+    with gevent.Timeout(20):
         while not condition():
             gevent.sleep(0)
 

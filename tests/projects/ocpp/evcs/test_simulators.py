@@ -176,7 +176,7 @@ def test_a_central_system_that_is_not_there_is_told_and_ctrl_c_ends_it(
     assert process.stderr is not None
     assert "connection refused" in process.stderr.readline()
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=10)
+    _, errors = process.communicate(timeout=20)
     assert process.returncode == 130
     assert "Traceback" not in errors
 
