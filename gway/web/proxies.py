@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gway.errors import UsageError
@@ -55,7 +55,7 @@ class Proxies:
         return address is not None and any(address in network for network in self._networks)
 
 
-def came_through_a_proxy(environ: dict[str, Any]) -> bool:
+def came_through_a_proxy(environ: Mapping[str, Any]) -> bool:
     """Tell whether a proxy says that it passed this request on, trusted or not."""
     return any(environ.get(name) for name in FORWARDED)
 
