@@ -45,7 +45,15 @@ class Shelf:
 
         :param name: file name without `.html`; `gway/...` for the framework's own
         :param values: names that the template may use
+        Errors: GwayError for a value with the name of a helper: it would fail far from here.
         """
+        taken = self._helpers.keys() & values.keys()
+        if taken:
+            raise GwayError(
+                f"a value for {self.folder / name}.html is called {', '.join(sorted(taken))},"
+                " as a helper of all templates is",
+                hint="give it another name",
+            )
         rendered: str = self.template(name).render(self._helpers, values)
         return rendered
 

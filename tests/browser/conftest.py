@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, ConsoleMessage, Page
 
 ARGS = [
     "--no-sandbox",
@@ -49,7 +49,7 @@ def page(chromium: Browser) -> Iterator[Page]:
     """A fresh tab; the test fails if a script failed or anything left the machine."""
     context = chromium.new_context(viewport={"width": 1280, "height": 800}, locale="en-GB")
     tab = context.new_page()
-    tab.set_default_timeout(5000)
+    tab.set_default_timeout(20_000)
     failed: list[str] = []
     tab.on("pageerror", lambda error: failed.append(str(error)))
     tab.on("request", lambda request: failed.append(request.url) if _leaves(request.url) else None)
@@ -68,62 +68,93 @@ def _leaves(url: str) -> bool:
 
 
 SIZES = ((360, 740), (768, 1024), (1440, 900))
+FIND = "axe.run({ resultTypes: ['violations'] }).then(result => result.violations)"
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 
 
 class Swept:
     """Opens pages at every size in light and dark and collects what is wrong with them."""
 
-    def __init__(self, browser: Browser) -> None:
-        self._browser = browser
+    def __init__(self, browser: Browser, **context: Any) -> None:
+        self._faults: list[str] = []
+        self.forgiven: tuple[str, ...] = ()  # what may be said on the console
+        self.context = browser.new_context(
+            bypass_csp=True,  # axe is put into the page; the policy has tests of its own
+            reduced_motion="reduce",  # no colour is on its way to another
+            **context,
+        )
+        self.tab = tab = self.context.new_page()
+        tab.on("pageerror", lambda error: self._faults.append(f"script: {error}"))
+        tab.on("console", self._heard)
+        tab.on("request", lambda ask: self._faults.append(ask.url) if _leaves(ask.url) else None)
 
-    def sweep(self, url: str, sizes: Iterable[tuple[int, int]] = SIZES) -> list[str]:
+    def sweep(
+        self,
+        url: str,
+        sizes: Iterable[tuple[int, int]] = SIZES,
+        prepare: Callable[[Page], object] | None = None,
+        status: int = 200,
+    ) -> list[str]:
         """Return what is wrong with a page: one line per fault, none for a good page.
 
         Errors on the console, requests that leave the machine, a page wider than the screen,
         and what axe-core finds.
+
+        :param prepare: what is done to the page before it is looked at
+        :param status: what the server is to answer
         """
         faults: list[str] = []
         for width, height in sizes:
-            for scheme in ("light", "dark"):
-                where = f"{url} {width} {scheme}"
-                faults += [f"{where}: {fault}" for fault in self._look(url, width, height, scheme)]
+            self.tab.set_viewport_size({"width": width, "height": height})
+            if status != 200:
+                self.forgiven = (f"status of {status}",)
+            if self._open(url) != status:
+                faults.append(f"{url} {width}: the status is not {status}")
+            if prepare is not None:
+                prepare(self.tab)
+            faults += self.look(f"{url} {width}")
+        if status != 200:
+            self.forgiven = ()
         return faults
 
-    def _look(self, url: str, width: int, height: int, scheme: Any) -> list[str]:
-        context = self._browser.new_context(
-            viewport={"width": width, "height": height},
-            color_scheme=scheme,
-            bypass_csp=True,  # axe is put into the page; the policy has tests of its own
-        )
-        try:
-            return self._visit(context.new_page(), url)
-        finally:
-            context.close()
+    def look(self, what: str) -> list[str]:
+        """Return what is wrong with the page that is open, in light and dark."""
+        self.tab.evaluate(AXE.read_text(encoding="utf-8"))
+        return [
+            f"{what} {scheme}: {fault}"
+            for scheme in ("light", "dark")
+            for fault in self._look(scheme)
+        ]
 
-    def _visit(self, tab: Page, url: str) -> list[str]:
-        faults: list[str] = []
-        tab.on("pageerror", lambda error: faults.append(f"script: {error}"))
-        tab.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
-        tab.on("request", lambda asked: faults.append(asked.url) if _leaves(asked.url) else None)
-        tab.goto(url)
-        tab.wait_for_function("document.querySelectorAll('[aria-busy]').length === 0")
-        wide, room = tab.evaluate(
+    def _heard(self, said: ConsoleMessage) -> None:
+        if said.type == "error" and not any(words in said.text for words in self.forgiven):
+            self._faults.append(said.text)
+
+    def _open(self, url: str) -> int:
+        answer = self.tab.goto(url)
+        self.tab.wait_for_function("document.querySelectorAll('[aria-busy]').length === 0")
+        return 0 if answer is None else answer.status
+
+    def _look(self, scheme: Any) -> list[str]:
+        self.tab.emulate_media(color_scheme=scheme)
+        wide, room = self.tab.evaluate(
             "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
         )
         if wide > room:
-            faults.append(f"the page is {wide} px wide and has {room}")
-        tab.evaluate(AXE.read_text(encoding="utf-8"))
-        for found in tab.evaluate("axe.run().then(result => result.violations)"):
+            self._faults.append(f"the page is {wide} px wide and has {room}")
+        for found in self.tab.evaluate(FIND):
             nodes = "; ".join(node["html"][:120] for node in found["nodes"][:3])
-            faults.append(f"axe {found['id']}: {found['help']}: {nodes}")
+            self._faults.append(f"axe {found['id']}: {found['help']}: {nodes}")
+        faults, self._faults = self._faults, []
         return faults
 
 
 @pytest.fixture
-def sweep(chromium: Browser) -> Callable[..., list[str]]:
+def sweep(chromium: Browser) -> Iterator[Callable[..., list[str]]]:
     """Look at a page at every size, light and dark: `assert sweep(url) == []`."""
-    return Swept(chromium).sweep
+    swept = Swept(chromium)
+    yield swept.sweep
+    swept.context.close()
 
 
 @dataclass
@@ -144,7 +175,7 @@ class Served:
     def start_again(self, wait: Callable[..., Any]) -> None:
         """Serve again at the same address."""
         port = self.url.rpartition(":")[2]
-        again = _start(self.workspace, self.words, port, wait)
+        again = begin(self.workspace, self.words, port, wait)
         self.process, self.token = again.process, again.token
 
 
@@ -167,7 +198,7 @@ def serve(workspace: Path, eventually: Any) -> Iterator[ServeProjects]:
         words: list[str] = []
         for project in projects:
             words += ["web.app", "setup-app", *project.split(), "-"]
-        served = _start(workspace, tuple(words), "0", eventually)
+        served = begin(workspace, tuple(words), "0", eventually)
         started.append(served)
         return served
 
@@ -177,7 +208,8 @@ def serve(workspace: Path, eventually: Any) -> Iterator[ServeProjects]:
             served.stop()
 
 
-def _start(workspace: Path, words: tuple[str, ...], port: str, wait: Callable[..., Any]) -> Served:
+def begin(workspace: Path, words: tuple[str, ...], port: str, wait: Callable[..., Any]) -> Served:
+    """Start a server in a process, and wait until it listens."""
     state = workspace / "work" / "server.json"
     process = subprocess.Popen(
         [sys.executable, "-m", "gway", *words, "web.server", "start-app",

@@ -54,6 +54,9 @@ class Obedient(ChargePoint):
         await self.call(call.StopTransaction(meter_wh, now(), self.transaction_id, reason=reason))
         await self.status(1, "Available")
 
+    async def leave(self) -> None:
+        await self._connection.close()
+
     @on("RemoteStartTransaction")
     def on_remote_start(self, **words: Any) -> Any:
         return call_result.RemoteStartTransaction("Accepted")

@@ -34,7 +34,6 @@ from gway.projects.ocpp.csms.buttons import (
 )
 from gway.projects.ocpp.csms.detail import (
     render_charger_state,
-    render_charger_transactions,
     render_command_log,
     render_configuration,
     render_message_log,
@@ -86,6 +85,10 @@ from gway.projects.ocpp.csms.pages import (
     render_charger_cards,
     view_active_chargers,
     view_charger_status,
+)
+from gway.projects.ocpp.csms.period import (
+    render_charger_transactions,
+    view_charger_transactions,
 )
 from gway.projects.ocpp.csms.readmodel import Sort, Status
 
@@ -141,6 +144,7 @@ __all__ = [
     "view_active_chargers",
     "view_charger_detail",
     "view_charger_status",
+    "view_charger_transactions",
     "view_post_approve",
     "view_post_cancel_reservation",
     "view_post_certificate_signed",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from gway import gw
@@ -11,24 +11,20 @@ from gway.projects.ocpp.csms.effects import EFFECTS
 from gway.projects.ocpp.csms.framelog import exchanges
 from gway.projects.ocpp.csms.pages import PAGES, session_shown
 from gway.projects.ocpp.csms.passwords import is_secret
+from gway.projects.ocpp.csms.period import Moment, has_pages, period
 from gway.projects.ocpp.csms.topics import topic_of
 from gway.web import formats
 from gway.web.page import Page
-from gway.web.request import CURRENT
 
 if TYPE_CHECKING:
     from gway.projects.ocpp.csms.central import CentralSystem
 
 Row = dict[str, Any]
-Moment = date | datetime | None
 Way = Literal["", "in", "out"]
 
-FIRST_LOOK = timedelta(hours=24)
 SHOWN_EXCHANGES = 40
-SHOWN_FAULTS = 5
 IN_STEP_S = 2.0  # a clock that is off by less tells nothing: messages take time themselves
 FAR_OFF_S = 60.0
-SHOWN_TRANSACTIONS = 200
 _TONES = {"queued": "wait", "sent": "wait", "answered": "ok", "failed": "bad", "refused": "bad"}
 _REFUSALS = frozenset({"Rejected", "NotSupported", "NotImplemented", "Failed", "UnlockFailed"})
 
@@ -48,6 +44,10 @@ def view_charger_detail(
     action: str = "",
     errors: bool = False,
     q: str = "",
+    tx_q: str = "",
+    tx_sort: str = "-started_at",
+    tx_page: int = 1,
+    tx_per_page: int | None = None,
 ) -> Page:
     """Show one charger: state, commands, messages and transactions.
 
@@ -58,6 +58,10 @@ def view_charger_detail(
     :param action: messages of this action
     :param errors: only errors and what is not OCPP
     :param q: messages with this text
+    :param tx_q: transactions with these words
+    :param tx_sort: a column of the transactions, with "-" before it for descending
+    :param tx_page: of the transactions, from 1
+    :param tx_per_page: transactions on a page, 50 when left out, at most 1000
     """
     from gway.projects.ocpp.csms.forms import groups
 
@@ -76,7 +80,12 @@ def view_charger_detail(
         until=_field(until),
         **_configuration(seen),
         **_messages(seen, direction, action, errors, q),
-        **_period(charger_id, since, until),
+        **period(charger_id, since, until, tx_q, tx_sort, tx_page, tx_per_page),
+        chosen={
+            "tx_q": tx_q,
+            "tx_sort": "" if tx_sort == "-started_at" else tx_sort,
+            "tx_per_page": tx_per_page or "",
+        },
     )
 
 
@@ -121,19 +130,6 @@ def render_message_log(
     return PAGES.fragment("message_log", **_messages(seen, direction, action, errors, q))
 
 
-def render_charger_transactions(
-    charger_id: str, *, since: Moment = None, until: Moment = None
-) -> Page:
-    """Give the transactions of a charger in a period, for its page.
-
-    :param charger_id: as in its address
-    :param since: begun at this time or later; 24 hours ago when left out
-    :param until: begun before this time; now when left out
-    """
-    _central().known(charger_id)
-    return PAGES.fragment("charger_transactions", **_period(charger_id, since, until))
-
-
 # --- state ---------------------------------------------------------------------
 
 
@@ -152,7 +148,7 @@ def _state(seen: Row) -> Row:
         "make": " ".join(word for word in words if word),
         "firmware": boot.get("firmware") or "",
         "drift": _drift(seen["drift_s"]),
-        "linked": _has_pages("ocpp.data"),
+        "linked": has_pages("ocpp.data"),
         "topic": topic_of(seen["charger_id"]),
     }
 
@@ -210,41 +206,6 @@ def _key(told: Row) -> Row:
         "readonly": bool(told.get("readonly")),
         "secret": is_secret(name),
     }
-
-
-# --- transactions --------------------------------------------------------------
-
-
-def _period(charger_id: str, since: Moment, until: Moment) -> Row:
-    """Ask ocpp.data, if it keeps anything here, for the transactions of a period."""
-    from gway.projects.ocpp.data.store import Store
-
-    begin = since if since is not None else gw.now() - FIRST_LOOK
-    kept = gw.has_service(Store)
-    found: Row = {"transactions": [], "total": 0}
-    faults: list[Row] = []
-    if kept:
-        faults = gw.ocpp.data.api_errors(charger_id, limit=SHOWN_FAULTS)["errors"]
-        found = gw.ocpp.data.api_transactions(
-            charger_id, since=begin, until=until, per_page=SHOWN_TRANSACTIONS
-        )
-    return {
-        "charger_id": charger_id,
-        "begin": begin,
-        "end": until,
-        "first_look": since is None and until is None,
-        "kept": kept,
-        "linked": _has_pages("ocpp.data"),
-        "reported": faults,
-        "total": found["total"],
-        "transactions": found["transactions"],
-    }
-
-
-def _has_pages(project: str) -> bool:
-    request = CURRENT.get()
-    mounts = request.site.mounts.values() if request is not None else ()
-    return any(mount.project == project for mount in mounts)
 
 
 def _field(moment: Moment) -> str:

@@ -10,6 +10,7 @@ from gway.projects.ocpp.data import reports
 from gway.projects.ocpp.data.codec import micros
 from gway.projects.ocpp.data.queries import Filter, State
 from gway.projects.ocpp.data.store import Store
+from gway.web.tables import ALL_ROWS, window
 
 Span = Literal["day", "week", "month", "year"]
 Step = Literal["auto", "minute", "5min", "15min", "hour", "6h", "day", "week"]
@@ -42,7 +43,22 @@ def api_transactions(
     :param page: from 1
     :param per_page: how many on a page, at most 1000
     """
-    wanted = Filter(
+    wanted = filter_of(charger_id, state, connector_id, id_tag, since, until, q)
+    database = gw.service(Store).database
+    return reports.transactions(database, wanted, sort, page, per_page, gw.now())
+
+
+def filter_of(
+    charger_id: str | None = None,
+    state: State | None = None,
+    connector_id: int | None = None,
+    id_tag: str | None = None,
+    since: date | datetime | None = None,
+    until: date | datetime | None = None,
+    q: str | None = None,
+) -> Filter:
+    """Say which transactions are wanted, by what a request says; what is empty is any."""
+    return Filter(
         charger_id=charger_id or None,
         connector_id=connector_id,
         id_tag=id_tag or None,
@@ -51,8 +67,19 @@ def api_transactions(
         before=micros(reports.moment(until, end=True)),
         text=q or None,
     )
+
+
+def transactions_for_table(
+    wanted: Filter, sort: str, page: int, per_page: int | None, *, prefix: str = ""
+) -> dict[str, Any]:
+    """Give transactions for a table: a page of them, or for its twins all, up to 10,000.
+
+    :param prefix: of the table's parameters' names
+    """
+    limit, offset = window(page, per_page, prefix=prefix)
     database = gw.service(Store).database
-    return reports.transactions(database, wanted, sort, page, per_page, gw.now())
+    number = offset // limit + 1
+    return reports.transactions(database, wanted, sort, number, limit, gw.now(), most=ALL_ROWS)
 
 
 def api_transaction(transaction_id: int, *, samples: bool = True) -> dict[str, Any]:

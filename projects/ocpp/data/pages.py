@@ -14,7 +14,7 @@ from gway.projects.ocpp.data.reports import Day
 from gway.projects.ocpp.data.store import Store
 from gway.projects.ocpp.data.timeseries import STEPS_S
 from gway.web.page import Page, PageMaker
-from gway.web.tables import Column, Row, table_of
+from gway.web.tables import Column, Note, Row, table_from, table_of
 
 PAGES = PageMaker(__file__)
 
@@ -68,20 +68,41 @@ SUMMARY = (  # the columns that the page has room for
     Column("last_error_at", "Error at", kind="time"),
     Column("last_seen_at", "Last seen", kind="time"),
 )  # fmt: skip
-DETAIL_WORDS = {
-    "transaction_id": "Id",
-    "charger_id": "Charger",
-    "connector_id": "Connector",
-    "id_tag": "Tag",
-    "started_at": "Start",
-    "stopped_at": "Stop",
-    "duration_s": "Duration",
-    "energy_wh": "Energy",
-    "energy_source": "Source",
-    "state": "State",
-    "reason": "Reason",
-}
-NUMBERS = frozenset({"transaction_id", "connector_id", "duration_s", "energy_wh"})
+CLOCKS_APART_S = 5.0  # from here on a list shows the charger's clock beside ours
+
+
+def _clock_note(at: str, time: str) -> Callable[[Row], Note | None]:
+    """Say below a time of ours what the charger's clock said, if that was something else."""
+
+    def note(row: Row) -> Note | None:
+        if row[at] is None:
+            return None
+        if row[time] is None:
+            return Note(f"charger: {row[f'{time}_raw'] or 'did not say'}")
+        apart_s = abs((row[at] - row[time]).total_seconds())
+        return Note("charger:", row[time]) if apart_s > CLOCKS_APART_S else None
+
+    return note
+
+
+def _flags(row: Row) -> Note | None:
+    return Note(", ".join(row["flags"])) if row["flags"] else None
+
+
+DETAILS = (
+    Column("transaction_id", "Id",
+           link=lambda row: PAGES.url("transaction", transaction_id=row["transaction_id"])),
+    Column("charger_id", "Charger", link=_of("charger_details")),
+    Column("connector_id", "Connector"),
+    Column("id_tag", "Tag", link=lambda row: PAGES.url("charger_details", id_tag=row["id_tag"])),
+    Column("started_at", "Start", kind="time", note=_clock_note("started_at", "start_time")),
+    Column("stopped_at", "Stop", kind="time", note=_clock_note("stopped_at", "stop_time")),
+    Column("duration_s", "Duration", kind="duration"),
+    Column("energy_wh", "Energy", kind="energy"),
+    Column("energy_source", "Source"),
+    Column("state", kind="status", note=_flags),
+    Column("reason"),
+)  # fmt: skip
 STEP_WORDS = {
     60: "a minute",
     300: "5 minutes",
@@ -91,7 +112,6 @@ STEP_WORDS = {
     86_400: "a day (UTC)",
     604_800: "a week (from Monday, UTC)",
 }
-CLOCKS_APART_S = 5.0  # from here on a list shows the charger's clock beside ours
 LEAST_SPAN = timedelta(minutes=30)
 EARLIEST = datetime(reports.FIRST_YEAR, 2, 1, tzinfo=UTC)
 SHOWN = 12  # chargers in one chart when nobody chose; more could not be told apart
@@ -144,7 +164,7 @@ def view_charger_details(
     q: str | None = None,
     sort: str = "-started_at",
     page: int = 1,
-    per_page: int = 50,
+    per_page: int | None = None,
 ) -> Page:
     """Show the transactions of a charger.
 
@@ -158,7 +178,8 @@ def view_charger_details(
     :param sort: column, with "-" before it for descending; or newest, oldest, most-energy,
         least-energy
     :param page: from 1
-    :param per_page: how many on a page, at most 1000
+    :param per_page: how many on a page, 50 when left out, at most 1000; the JSON and CSV twins
+        then have all, up to 10,000: `export` has no bound
     """
     wanted: dict[str, Any] = {
         "charger_id": charger_id or None,
@@ -170,25 +191,35 @@ def view_charger_details(
         "q": q or None,
         "sort": WORDS.get(sort, sort),  # type: ignore[call-overload]
     }
-    found = api.api_transactions(**wanted, page=page, per_page=per_page)
+    by = str(wanted["sort"])
+    which = api.filter_of(**{key: value for key, value in wanted.items() if key != "sort"})
+    found = api.transactions_for_table(which, by, page, per_page)
     rows = found.pop("transactions")
+    shown = tuple(one for one in DETAILS if one.name != "charger_id" or not charger_id)
+    table = table_from(
+        rows,
+        shown,
+        total=found["total"],
+        q=q or "",
+        # The twins have more columns than the page, and are sorted by any of them.
+        sort=by if by.removeprefix("-") in {one.name for one in shown} else "",
+        page=found["page"],
+        per_page=per_page,
+        caption="Transactions",
+        empty="No transaction fits.",
+    )
     return PAGES(
         "charger_details",
         title=f"Transactions of {charger_id}" if charger_id else "Transactions",
         data={**wanted, **found},
         rows=rows,
-        styles=("charts.css",),
+        table=table,
         columns=DETAIL_COLUMNS if charger_id else ("charger_id", *DETAIL_COLUMNS),
         known=gw.service(Store).database.read(queries.charger_ids),
         states=("open", "stopped", "inferred"),
-        apart_s=CLOCKS_APART_S,
         field=_field,
-        heads=[
-            (name, words, name in NUMBERS)
-            for name, words in DETAIL_WORDS.items()
-            if name != "charger_id" or not charger_id
-        ],
-        page_number=found["page"],
+        filtered=any(value for name, value in wanted.items() if name != "sort"),
+        given_per_page=per_page,
     )
 
 

@@ -166,6 +166,9 @@ def order(sort: str, now: int) -> str:
     return f"{column.format(now=now)} {way} NULLS LAST, sequence {way}"
 
 
+AT_ONCE = 500  # rows named in one statement, which takes some ten thousand parameters at most
+
+
 def page_of_transactions(
     connection: sqlite3.Connection, wanted: Filter, ordered: str, page: int, per_page: int
 ) -> tuple[list[Row], int]:
@@ -183,11 +186,12 @@ def page_of_transactions(
     total = len(sequences)
     if page > 1 or total == per_page:
         total = scalar(connection, f"SELECT count(*) FROM transactions WHERE {where}", params)
-    marks = ", ".join("?" * len(sequences))
-    by_sequence = {
-        row["sequence"]: row
-        for row in transactions(connection, f"sequence IN ({marks})", sequences)
-    }
+    by_sequence: dict[int, Row] = {}
+    for first in range(0, len(sequences), AT_ONCE):
+        some = sequences[first : first + AT_ONCE]
+        marks = ", ".join("?" * len(some))
+        for row in transactions(connection, f"sequence IN ({marks})", some):
+            by_sequence[row["sequence"]] = row
     return [by_sequence[each] for each in sequences], int(total)
 
 

@@ -77,21 +77,33 @@ def _duration_s(shown: dict[str, Any], now: datetime) -> float | None:
 
 
 def transactions(
-    database: Database, wanted: Filter, sort: str, page: int, per_page: int, now: datetime
+    database: Database,
+    wanted: Filter,
+    sort: str,
+    page: int,
+    per_page: int,
+    now: datetime,
+    *,
+    most: int = PER_PAGE,
 ) -> dict[str, Any]:
     """Give one page of transactions with the number of all.
 
     :param sort: a column's name, with "-" before it for descending, or a word of `Sort`
+    :param most: how many one page may hold
     Errors: UsageError for a page or an order that cannot be.
     """
     ordered = queries.order(sort, micros(now) or 0)
-    if page < 1 or not 1 <= per_page <= PER_PAGE:
-        raise UsageError(f"page is 1 or more, per_page 1 to {PER_PAGE}")
-    rows, total = database.read(
-        lambda connection: queries.page_of_transactions(connection, wanted, ordered, page, per_page)
-    )
+    if page < 1 or not 1 <= per_page <= most:
+        raise UsageError(f"page is 1 or more, per_page 1 to {most}")
+
+    def read(connection: Any) -> tuple[list[dict[str, Any]], int]:
+        # All of it where the reading is done, beside the hub: a twin has thousands.
+        rows, total = queries.page_of_transactions(connection, wanted, ordered, page, per_page)
+        return [public_transaction(row, now) for row in rows], total
+
+    shown, total = database.read(read)
     return {
-        "transactions": [public_transaction(row, now) for row in rows],
+        "transactions": shown,
         "total": total,
         "page": page,
         "pages": max(1, -(-total // per_page)),

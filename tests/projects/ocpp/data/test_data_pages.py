@@ -120,7 +120,7 @@ def test_details_are_paged_from_the_newest_on(many: Site) -> None:
     assert ids(many, per_page=4, page=4) == []
     page = many.gateway.ocpp.data.view_charger_details("CPX", per_page=4, page=2)
     assert (page.data["total"], page.data["pages"], page.data["page"]) == (11, 3, 2)
-    assert "Page 2 of 3" in page
+    assert "5\N{EN DASH}8 of 11" in page
 
 
 @pytest.mark.parametrize(
@@ -144,9 +144,22 @@ def test_details_are_filtered_and_sorted(
     assert ids(many, **words) == expected
 
 
+def test_a_programs_details_are_whole_and_a_page_can_be_sorted_by_what_it_does_not_show(
+    many: Site,
+) -> None:
+    for number in range(60):
+        many.at = START + timedelta(days=20, minutes=number)
+        many.session(energy_wh=5_000 + number)
+    page = many.gateway.ocpp.data.view_charger_details("CPX", sort="-meter_stop_wh")
+    assert len(page.rows) == page.data["total"] == 71
+    assert [row["energy_wh"] for row in page.rows[:2]] == [5_059, 5_058]
+    assert 'href="?sort=-transaction_id"' not in page  # it is not sorted by that yet
+    assert 'href="?sort=transaction_id"' in page
+
+
 def test_pages_that_cannot_be_are_refused(site: Site) -> None:
     for words in ({"page": 0}, {"per_page": 0}, {"per_page": 1_001}):
-        with pytest.raises(UsageError, match="page is 1 or more"):
+        with pytest.raises(UsageError, match="there is no page"):
             site.gateway.ocpp.data.view_charger_details("CPX", **words)
 
 
