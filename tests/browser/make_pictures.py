@@ -12,9 +12,10 @@ import random
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -105,6 +106,16 @@ class Charger:
         self.call("StopTransaction", stop | {"reason": "EVDisconnected", "idTag": tag})
         return meter_wh
 
+    def stay(self) -> None:
+        """Answer pings from now on, and nothing else."""
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        with suppress(websocket.WebSocketException, OSError):
+            self._link.settimeout(None)
+            while True:
+                self._link.recv()
+
     def close(self) -> None:
         """Go away."""
         self._link.close()
@@ -159,6 +170,7 @@ def furnish(folder: Path, url: str) -> list[Charger]:
             at += timedelta(minutes=minutes + chance.randrange(20, 240))
         if charger_id == FAULTY:
             charger.call("StatusNotification", FAULT)
+            charger.stay()
             stay.append(charger)
         else:
             charger.close()
@@ -207,7 +219,6 @@ def main() -> None:
             for picture in (
                 Picture("chargers-light", "/ocpp/csms/charger-status", "light", 1280, 620),
                 Picture("charger-phone", charger, "dark", 390, 800),
-                Picture("chargers-phone", "/ocpp/csms/charger-status", "light", 390, 800),
                 Picture("energy-light", "/ocpp/data/time-series?span=day", "light", 1280, 800),
                 Picture(
                     "transaction-dark", f"/ocpp/data/transaction?transaction_id={most}", "dark"
