@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import inspect
 import json
+import os
 import re
 import shlex
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -395,6 +397,19 @@ def test_every_link_of_a_readme_leads_somewhere(readme: Path) -> None:
     links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text)
     near = [link for link in links if "://" not in link]
     assert [link for link in near if not (readme.parent / link).exists()] == []
+
+
+# --- the reference -------------------------------------------------------------
+
+
+def test_the_reference_in_the_tree_is_what_the_code_says(workspace: Path) -> None:
+    """`gway reference --to projects/REFERENCE.md` writes it anew."""
+    command = [sys.executable, "-m", "gway", "--workspace", str(workspace), "reference"]
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("GWAY_")}
+    made = subprocess.run(command, env=clean, capture_output=True, text=True, check=True).stdout
+    kept = (ROOT / "projects" / "REFERENCE.md").read_text(encoding="utf-8")
+    assert made.splitlines() == kept.splitlines()
+    assert "`POST /api/ocpp/csms/reset`" in kept
 
 
 # --- what belongs to one machine ---------------------------------------------
