@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -222,9 +222,11 @@ def _moment(since: date | datetime | None) -> datetime:
     if since is None:
         found: datetime = gw.now() - timedelta(days=DAYS)
         return found
-    if isinstance(since, datetime):
-        return since if since.tzinfo is not None else since.replace(tzinfo=UTC)
-    return datetime.combine(since, time(), UTC)
+    from gway.projects.ocpp.data.reports import moment
+
+    begin = moment(since)
+    assert begin is not None
+    return begin
 
 
 def _is_since(row: Row, begin: datetime) -> bool:
