@@ -57,7 +57,7 @@ ALL_ROWS = 10_000
 """How many rows the twins, the command line and Python get when no `per_page` is given."""
 _MANY = 500  # rows; sorting and filtering more of them takes over 5 ms
 _NUMERIC = frozenset({"number", "energy", "power", "duration"})
-_DIGITS = re.compile(r"(\d+)")
+_DIGITS = re.compile(r"(\d{1,18})")  # int() refuses thousands of them
 
 
 class Note(NamedTuple):
@@ -81,6 +81,7 @@ class Column:
     :param link: where a row's cell leads to; None for nowhere
     :param show: a row's text in this column instead of the plain value
     :param note: what stands small below the value
+    :param rank: what a row is sorted by in this column instead of the plain value
     :param part: template of the project that draws the cell, given `row`, such as a button
     :param hint: explains the heading
     """
@@ -94,6 +95,7 @@ class Column:
     link: Callable[[Row], str | None] | None = None
     show: Callable[[Row], str] | None = None
     note: Callable[[Row], Note | None] | None = None
+    rank: Callable[[Row], Any] | None = None
     part: str = ""
     hint: str = ""
 
@@ -233,8 +235,9 @@ def table_of(
 
     def found() -> list[Row]:
         kept = [row for row in given if matches(row, known, q)] if q.strip() else given
-        return sorted_by(kept, by, descending) if by else kept
+        return sorted_by(kept, by, descending, ranks.get(by)) if by else kept
 
+    ranks = {column.name: column.rank for column in known}
     matching = aside(found, len(given))
     shown = matching[wanted.offset : wanted.offset + wanted.limit]
     return table_from(
@@ -322,14 +325,22 @@ def matches(row: Row, columns: Iterable[Column], q: str) -> bool:
     return all(word in text for word in q.casefold().split())
 
 
-def sorted_by(rows: Sequence[Row], name: str, descending: bool = False) -> list[Row]:
+def sorted_by(
+    rows: Sequence[Row],
+    name: str,
+    descending: bool = False,
+    rank: Callable[[Row], Any] | None = None,
+) -> list[Row]:
     """Sort rows by a column, equal ones as they came, those without a value last.
 
     Text is sorted as people count: CP2 comes before CP10.
+
+    :param rank: gives what a row is sorted by, if that is not its value
     """
-    filled = [row for row in rows if row.get(name) is not None]
-    empty = [row for row in rows if row.get(name) is None]
-    return sorted(filled, key=lambda row: _rank(row[name]), reverse=descending) + empty
+    valued = [(row, row.get(name) if rank is None else rank(row)) for row in rows]
+    filled = [(row, _rank(value)) for row, value in valued if value is not None]
+    filled.sort(key=lambda pair: pair[1], reverse=descending)
+    return [row for row, _ in filled] + [row for row, value in valued if value is None]
 
 
 def cell(column: Column, row: Row) -> Cell:

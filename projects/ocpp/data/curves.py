@@ -17,7 +17,7 @@ POWER = "Power.Active.Import"
 REGISTER = "Energy.Active.Import.Register"
 AS_USUAL = 3  # times the usual distance of two samples: longer is a gap
 SHORT_S = 60.0  # never a gap
-MANY = 1_500  # points; of more, those with the highest power stay
+MANY = 1_500  # points; of more, the highest power and the last energy of each group stay
 
 
 class Point(NamedTuple):
@@ -82,11 +82,16 @@ def _power(by_phase: Mapping[str, float] | None) -> float | None:
 
 
 def _fewer(points: list[Point]) -> list[Point]:
-    size = -(-len(points) // MANY)
-    if size <= 1:
+    """Leave points out of very many: peaks stay, and where the energy begins and ends."""
+    if len(points) <= MANY:
         return points
-    groups = (points[first : first + size] for first in range(0, len(points), size))
-    return [max(group, key=lambda point: point.power_w or 0) for group in groups]
+    size = -(-2 * len(points) // MANY)
+    kept = {points[0]}
+    for first in range(0, len(points), size):
+        group = points[first : first + size]
+        kept.add(max(group, key=lambda point: point.power_w or 0))
+        kept.add(max(group, key=lambda point: (point.energy_wh is not None, point.time)))
+    return sorted(kept, key=lambda point: point.time)
 
 
 def _with_gaps(points: list[Point]) -> list[Point]:

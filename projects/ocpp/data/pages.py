@@ -114,6 +114,7 @@ STEP_WORDS = {
 }
 LEAST_SPAN = timedelta(minutes=30)
 EARLIEST = datetime(reports.FIRST_YEAR, 2, 1, tzinfo=UTC)
+LATEST = datetime(reports.LAST_YEAR, 12, 31, tzinfo=UTC)
 SHOWN = 12  # chargers in one chart when nobody chose; more could not be told apart
 
 
@@ -295,17 +296,18 @@ def _intervals(found: dict[str, Any]) -> tuple[tuple[str, ...], list[dict[str, A
 def _moves(begin: datetime, end: datetime, now: datetime) -> dict[str, tuple[datetime, datetime]]:
     """Give the spans beside the one that is shown, for those who do not drag."""
     length = end - begin
+    back, on = min(length, begin - EARLIEST), min(length, LATEST - end)
     moves = {
-        "Earlier": (begin - length, begin),
-        "Later": (end, end + length),
+        "Earlier": (begin - back, begin),
+        "Later": (end, end + on),
         "Closer": (begin + length / 4, end - length / 4),
-        "Wider": (begin - length / 2, end + length / 2),
+        "Wider": (begin - min(length / 2, back), end + min(length / 2, on)),
     }
     if end >= now:
         del moves["Later"]
     if length <= LEAST_SPAN:
         del moves["Closer"]
-    return {name: span for name, span in moves.items() if span[0] >= EARLIEST}
+    return {name: span for name, span in moves.items() if EARLIEST <= span[0] < span[1]}
 
 
 def _field(day: Day | None, *, end: bool = False) -> str:

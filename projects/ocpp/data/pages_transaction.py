@@ -7,20 +7,28 @@ from typing import TYPE_CHECKING
 from gway import gw
 from gway.projects.ocpp.data import reports
 from gway.projects.ocpp.data.events import FLAGS
+from gway.projects.ocpp.data.samples import number
 from gway.projects.ocpp.data.store import Store
 from gway.web.page import Page, PageMaker
-from gway.web.tables import table_of
+from gway.web.tables import Column, Row, table_of
 
 if TYPE_CHECKING:
     from gway.web.reply import Reply
 
 PAGES = PageMaker(__file__)
 
+
+def _measured(row: Row) -> float | str:
+    """Rank a sample by its value: numbers by size, all else after them."""
+    value = number(row["value"])
+    return row["value"] if value is None else float(value)
+
+
 SAMPLE_COLUMNS = (
     "time",
     "at",
     "measurand",
-    "value",
+    Column("value", rank=_measured),
     "unit",
     "phase",
     "location",

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal, NamedTuple
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, NamedTuple, get_args
 
 from gway.errors import UsageError
-from gway.projects.ocpp.data.codec import tag_key
+from gway.projects.ocpp.data.codec import micros, tag_key
 from gway.projects.sql.database import Row, rows
 
 State = Literal["open", "stopped", "inferred"]
+STATES: tuple[State, ...] = get_args(State)
+PERIOD = re.compile(r"([12][0-9]{3})(?:-([0-9]{2})(?:-([0-9]{2}))?)?")
 Sort = Literal["newest", "oldest", "most-energy", "least-energy"]
 
 # An open transaction's energy is in its last reading: it sorts as one without.
@@ -94,13 +98,53 @@ TEXT = (
 
 
 def _holds(word: str) -> tuple[str, list[object]]:
-    """Give the condition that a transaction has a word somewhere, in any case, or that id."""
+    """Give the condition that a transaction has a word somewhere, in any case, or that id.
+
+    A state, and a year, month or day of its start, are words, too.
+    """
+    # LIKE knows upper and lower case of ASCII alone.
+    spellings = dict.fromkeys(
+        (word,) if word.isascii() else (word, word.lower(), word.upper(), word.casefold())
+    )
+    conditions = [rf"{TEXT} LIKE ? ESCAPE '\'"] * len(spellings)
+    values: list[object] = [f"%{_literally(each)}%" for each in spellings]
+    for state in STATES:
+        if word.casefold() in state:
+            conditions.append("state = ?")
+            values.append(state)
+    if word.isascii() and word.isdigit() and len(word) < 19:
+        conditions.append("transaction_id = ?")
+        values.append(int(word))
+    begun = _period(word)
+    if begun is not None:
+        conditions.append("(started_at >= ? AND started_at < ?)")
+        values += begun
+    return f"({' OR '.join(conditions)})", values
+
+
+def _literally(word: str) -> str:
     for special in "\\%_":
         word = word.replace(special, "\\" + special)
-    pattern = f"%{word.casefold()}%"
-    if word.isascii() and word.isdigit():
-        return rf"({TEXT} LIKE ? ESCAPE '\' OR transaction_id = ?)", [pattern, word]
-    return rf"{TEXT} LIKE ? ESCAPE '\'", [pattern]
+    return word
+
+
+def _period(word: str) -> tuple[int, int] | None:
+    """Give the begin and the end of a year, month or day in UTC, in microseconds."""
+    found = PERIOD.fullmatch(word)
+    if found is None:
+        return None
+    year, month, day = (int(part or 0) for part in found.groups())
+    try:
+        begin = datetime(year, month or 1, day or 1, tzinfo=UTC)
+    except ValueError:
+        return None
+    if day:
+        end = begin + timedelta(days=1)
+    elif month:
+        end = (begin + timedelta(days=31)).replace(day=1)
+    else:
+        end = begin.replace(year=begin.year + 1)
+    return micros(begin) or 0, micros(end) or 0
 
 
 class Filter(NamedTuple):

@@ -212,6 +212,8 @@ class Records:
                 log.error("the record of transaction %d was not written: %s", each, error)
                 if not isinstance(error, GwayError):
                     failed.add(each)
+            except Exception:  # what nobody foresaw costs this record alone; a restart tries again
+                log.exception("the record of transaction %d cannot be made", each)
         return failed
 
     def _write(self, transaction_id: int, connection: sqlite3.Connection) -> int:
@@ -279,7 +281,9 @@ def _with_those_of(path: Path, values: Any) -> Any:
 
 def as_bytes(record: Mapping[str, object]) -> bytes:
     """Give the content of a record's file."""
-    return (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode("utf-8", "replace")
+    return (json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode(
+        "utf-8", "replace"
+    )
 
 
 def build_record(transaction: Mapping[str, Any], samples: Iterable[Taken]) -> dict[str, object]:

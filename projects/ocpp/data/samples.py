@@ -15,6 +15,7 @@ from gway.projects.ocpp.messages.times import parse_time
 from gway.projects.ocpp.transactions.rules import sample_key
 
 ENERGY = "Energy."
+LARGEST = Decimal(10) ** 15  # as in `messages.meters`: no meter counts so far
 DEFAULTS = {
     "measurand": "Energy.Active.Import.Register",
     "context": "Sample.Periodic",
@@ -97,12 +98,15 @@ def unique(rows: Iterable[Mapping[str, Any]]) -> list[Taken]:
 
 
 def number(text: str) -> Decimal | None:
-    """Read a sampled value; None when it is no number (signed data is not)."""
+    """Read a sampled value; None when it is no number (signed data is not), or beyond all meters.
+
+    A value such as 1e9999999 is a Decimal that no operation and no float can take.
+    """
     try:
         value = Decimal(text)
     except InvalidOperation:
         return None
-    return value if value.is_finite() else None
+    return value if value.is_finite() and value.copy_abs() <= LARGEST and "_" not in text else None
 
 
 def in_kilo(sample: Sample) -> tuple[float | str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -155,6 +155,41 @@ def test_a_programs_details_are_whole_and_a_page_can_be_sorted_by_what_it_does_n
     assert [row["energy_wh"] for row in page.rows[:2]] == [5_059, 5_058]
     assert 'href="?sort=-transaction_id"' not in page  # it is not sorted by that yet
     assert 'href="?sort=transaction_id"' in page
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("stopped", [1, 2]),
+        ("open", [3]),
+        ("ladesäule", [2, 3]),
+        ("LADESÄULE", [2, 3]),
+        ("2026-06", [1]),
+        ("2026-07-01", [2, 3]),
+        ("2026", [1, 2, 3]),
+        ("2026-07-01 open", [3]),
+        ("2025", []),
+        ("2026-13", []),
+        ("9" * 30, []),
+    ],
+)
+def test_details_are_found_by_all_that_the_table_shows(
+    site: Site, words: str, expected: list[int]
+) -> None:
+    site.at = datetime(2026, 6, 30, 22, tzinfo=UTC)
+    site.session("CPX")
+    site.at = datetime(2026, 7, 1, 0, tzinfo=UTC)
+    site.session("LADESÄULE-1")
+    site.start("Ladesäule-2")
+    found = site.gateway.ocpp.data.view_charger_details(q=words, sort="transaction_id")
+    assert [row["transaction_id"] for row in found.rows] == expected
+
+
+def test_a_span_at_the_end_of_the_calendar_is_shown(site: Site) -> None:
+    site.session()
+    begin, end = datetime(9990, 1, 1, tzinfo=UTC), datetime(9998, 12, 31, tzinfo=UTC)
+    shown = site.gateway.ocpp.data.view_time_series(since=begin, until=end, step="week")
+    assert "Earlier" in shown
 
 
 def test_pages_that_cannot_be_are_refused(site: Site) -> None:

@@ -187,6 +187,46 @@ def test_a_record_that_cannot_be_written_is_told_and_the_stop_stays_answered(
     assert site.ask("ocpp_recall_transaction", transaction_id=1) == stopped
 
 
+@pytest.mark.parametrize("odd", ["1e9999999", "1e400", "9" * 5_000, "NaN", "1_000"])
+def test_a_value_that_no_meter_says_stays_text_and_the_record_is_json(site: Site, odd: str) -> None:
+    started = site.start()
+    unheard = {"value": odd, "measurand": "Energy.Reactive.Export.Register", "unit": "varh"}
+    site.stop(site.meter(started, 1_500, unheard), 4_500)
+
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is no JSON")
+
+    (content,) = files(site).values()
+    kept = json.loads(content, parse_constant=refuse)
+    values = [one["value"] for each in kept["MeterValues"] for one in each["sampledValue"]]
+    assert odd in values
+    assert kept["energyWh"] == 3_500
+
+
+def test_a_record_that_cannot_be_made_holds_up_no_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    database = Database(tmp_path / "x.sqlite", hub=gevent.get_hub())
+    records = Records(database, tmp_path / "records")
+    written = told(records)
+    write = records._write
+
+    def stumble(each: int, connection: sqlite3.Connection) -> int:
+        if each == 2:
+            raise ArithmeticError("what nobody foresaw")
+        return write(each, connection)
+
+    records._write = stumble  # type: ignore[method-assign]
+    records.request(1, 2, 3)
+    until(lambda: len(written) == 2)
+    assert sorted(written) == [1, 3]
+    assert "the record of transaction 2 cannot be made" in caplog.text
+    records.request(4)
+    until(lambda: 4 in written)
+    records.close()
+    database.close()
+
+
 def test_in_a_process_that_serves_records_are_written_beside_the_hub(tmp_path: Path) -> None:
     database = Database(tmp_path / "x.sqlite", hub=gevent.get_hub())
     database.migrate("ocpp", ())

@@ -85,6 +85,33 @@ def test_of_very_many_points_the_peaks_stay(site: Site) -> None:
     assert after.last_energy_wh == 2_999
 
 
+def test_of_very_many_points_the_energy_begins_and_ends_with_the_registers(site: Site) -> None:
+    started = after = site.start()
+    for second in range(3_100):
+        site.advance(seconds=1)
+        after = site.meter(started, 1_000 + 10 * second, power_sample(5_000 + second % 7))
+    site.advance(seconds=1)
+    site.stop(after, 99_999)
+    found = curves(site)
+    assert found["shown"] <= 1_502
+    assert (found["energy_wh"][0], found["energy_wh"][-1]) == (0, 98_999)
+
+
+# --- samples ----------------------------------------------------------------------
+
+
+def test_samples_are_sorted_by_size_and_what_no_meter_says_comes_last(site: Site) -> None:
+    started = site.start()
+    said = ["10", "1.5", "1.25", "-3", "-10", "1e9999999", "9" * 5_000, "n/a"]
+    for value in said:
+        site.advance(minutes=1)
+        after = site.meter(started, 1_000, {"value": value, "measurand": "Voltage", "unit": "V"})
+    site.stop(after, 1_000)
+    rows = [row for row in rows_of(page(site, sort="value")) if row["measurand"] == "Voltage"]
+    assert [row["value"] for row in rows[:5]] == ["-10", "-3", "1.25", "1.5", "10"]
+    assert {row["value"] for row in rows[5:]} == {"1e9999999", "9" * 5_000, "n/a"}
+
+
 # --- what happened ----------------------------------------------------------------
 
 
