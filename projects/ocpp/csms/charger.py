@@ -13,6 +13,7 @@ from gway.projects.ocpp.transactions.ledger import Ledger
 from gway.projects.ocpp.transactions.rules import HISTORICAL_AFTER
 
 if TYPE_CHECKING:
+    from gway.projects.ocpp.csms.configuration import Configuration
     from gway.projects.ocpp.csms.session import Session
 
 _NO_CONNECTORS: Mapping[int, ConnectorStatus] = MappingProxyType({})
@@ -44,6 +45,7 @@ class Charger:
         "charger_id",
         "clock_time",
         "clocked_at",
+        "configuration",
         "connectors",
         "expecting",
         "held",
@@ -84,6 +86,7 @@ class Charger:
         self.queue: deque[tuple[Command, bytes]] | None = None
         self.expecting: list[Command] | None = None
         self.history: deque[Command] | None = None
+        self.configuration: Configuration | None = None
         self.jobs: dict[str, str] | None = None
         self.max_keys: int | None = None
         self.call_timeout_s: float | None = None

@@ -15,6 +15,7 @@ import msgspec
 
 from gway.errors import UsageError, did_you_mean
 from gway.projects.ocpp.csms.charger import PENDING, REJECTED, Charger
+from gway.projects.ocpp.csms.configuration import Configuration
 from gway.projects.ocpp.csms.effects import EFFECTS, Event, effect_of
 from gway.projects.ocpp.csms.passwords import hide_secrets, without_secrets
 from gway.projects.ocpp.facts import Command, CommandState
@@ -144,6 +145,7 @@ class Commands:
             self._failed(command, frame)
         else:
             self._succeeded(command, frame)
+            _note_configuration(charger, command)
         if command.state is CommandState.FAILED or command.status in REFUSED_STATUSES:
             self._forget(charger, command)
         self._changed(charger, command)
@@ -235,6 +237,14 @@ class Commands:
             flag = self._flags.pop(command.command_id, None)
             if flag is not None:
                 flag.set()
+
+
+def _note_configuration(charger: Charger, command: Command) -> None:
+    """Keep what an answer says of the configuration longer than the command itself is kept."""
+    if command.action in ("GetConfiguration", "ChangeConfiguration"):
+        if charger.configuration is None:
+            charger.configuration = Configuration()
+        charger.configuration.hear(command)
 
 
 class _Refused(Exception):

@@ -1,9 +1,13 @@
-"""Reads a charger's configuration in calls that it can answer."""
+"""A charger's configuration: read in calls that it can answer, and kept as it was told last."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from gway.projects.ocpp.csms.passwords import HIDDEN, is_secret
+from gway.projects.ocpp.facts import Command
 
 if TYPE_CHECKING:
     from gway.projects.ocpp.csms.central import CentralSystem
@@ -11,6 +15,74 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 Send = Callable[[str, str, Row, float | None], Row]
 MAX_KEYS = "GetConfigurationMaxKeys"
+KEPT_KEYS = 500  # of a charger, which may make us remember no more than that
+LONGEST_KEY = 50  # as OCPP has it for KeyValue
+LONGEST_VALUE = 500
+
+
+class Key(NamedTuple):
+    """A configuration key as its charger told it."""
+
+    value: str
+    readonly: bool = False
+
+
+class Configuration:
+    """The keys that a charger told last, with the values that it accepted since.
+
+    Kept with the charger and not read from its latest commands, which are only so many.
+    A password is never in it (SEC 2.2).
+    """
+
+    __slots__ = ("_keys", "read_at")
+
+    def __init__(self) -> None:
+        self._keys: dict[str, Key] = {}
+        self.read_at: datetime | None = None
+
+    def hear(self, command: Command) -> None:
+        """Take what the answer to a command says of the configuration."""
+        if command.action == "GetConfiguration" and command.answer is not None:
+            self._read(command.payload, command.answer)
+            self.read_at = command.answered_at
+        elif command.action == "ChangeConfiguration" and command.status == "Accepted":
+            name = str(command.payload.get("key", ""))
+            known = self._keys.get(name, Key(""))
+            self._set(name, known._replace(value=str(command.payload.get("value", ""))))
+
+    def rows(self) -> list[Row]:
+        """List the keys by name; of a password only that there is one."""
+        return [
+            {
+                "key": name,
+                "value": key.value,
+                "readonly": key.readonly,
+                "secret": is_secret(name),
+            }
+            for name, key in sorted(self._keys.items(), key=lambda item: item[0].lower())
+        ]
+
+    def _read(self, asked: Row, answer: Row) -> None:
+        if not asked.get("key"):  # all of them were asked for
+            self._keys.clear()
+        for name in _listed(answer.get("unknownKey")):
+            self._keys.pop(str(name), None)
+        for told in _listed(answer.get("configurationKey")):
+            if isinstance(told, dict):
+                value = told.get("value")
+                text = "" if value is None else str(value)
+                self._set(str(told.get("key", "")), Key(text, bool(told.get("readonly"))))
+
+    def _set(self, name: str, key: Key) -> None:
+        name = name[:LONGEST_KEY]
+        if name in self._keys or len(self._keys) < KEPT_KEYS:
+            value = HIDDEN if is_secret(name) else key.value[:LONGEST_VALUE]
+            self._keys[name] = key._replace(value=value)
+
+
+def _listed(told: Any) -> Iterable[Any]:
+    """Give a list that a charger sent, whatever it sent in its place."""
+    return told if isinstance(told, list) else ()
 
 
 def read_configuration(

@@ -10,7 +10,6 @@ from gway import gw
 from gway.projects.ocpp.csms.effects import EFFECTS
 from gway.projects.ocpp.csms.framelog import exchanges
 from gway.projects.ocpp.csms.pages import PAGES, session_shown
-from gway.projects.ocpp.csms.passwords import is_secret
 from gway.projects.ocpp.csms.period import Moment, has_pages, period
 from gway.projects.ocpp.csms.topics import topic_of
 from gway.web import formats
@@ -78,7 +77,7 @@ def view_charger_detail(
         boot=_boot(seen),
         since=_field(since),
         until=_field(until),
-        **_configuration(seen),
+        **seen["configuration"],
         **_messages(seen, direction, action, errors, q),
         **period(charger_id, since, until, tx_q, tx_sort, tx_page, tx_per_page),
         chosen={
@@ -112,7 +111,7 @@ def render_configuration(charger_id: str) -> Page:
     :param charger_id: as in its address
     """
     seen = _central().snapshot(charger_id)
-    return PAGES.fragment("configuration", charger_id=charger_id, **_configuration(seen))
+    return PAGES.fragment("configuration", charger_id=charger_id, **seen["configuration"])
 
 
 def render_message_log(
@@ -177,35 +176,6 @@ def _boot(seen: Row) -> list[tuple[str, str]]:
     """Give what a charger told of itself at its last boot."""
     boot = seen["boot"] or {}
     return [(formats.label(name), str(value)) for name, value in boot.items() if value]
-
-
-def _configuration(seen: Row) -> Row:
-    """Put together what a charger told of its configuration and what it accepted since."""
-    keys: dict[str, Row] = {}
-    read_at: datetime | None = None
-    for command in reversed(seen["commands"]):  # the oldest first
-        payload = command["payload"]
-        if command["action"] == "GetConfiguration" and command["answer"] is not None:
-            if not payload.get("key"):
-                keys.clear()
-            read_at = command["answered_at"] or read_at
-            keys.update((row["key"], row) for row in map(_key, configuration_of(command)))
-        elif command["action"] == "ChangeConfiguration" and command["status"] == "Accepted":
-            known = keys.get(str(payload.get("key")))
-            if known is not None and not known["secret"]:
-                known["value"] = str(payload.get("value", ""))
-    listed = sorted(keys.values(), key=lambda row: str(row["key"]).lower())
-    return {"keys": listed, "read_at": read_at}
-
-
-def _key(told: Row) -> Row:
-    name, value = str(told.get("key", "")), told.get("value")
-    return {
-        "key": name,
-        "value": "" if value is None else str(value),
-        "readonly": bool(told.get("readonly")),
-        "secret": is_secret(name),
-    }
 
 
 def _field(moment: Moment) -> str:
@@ -332,10 +302,3 @@ def _steps(row: Row) -> list[Row]:
 def _step(words: str, tone: str, at: datetime | None = None, took_s: float | None = None) -> Row:
     took_ms = None if took_s is None else took_s * 1000
     return {"words": words, "tone": tone, "at": at, "took_ms": took_ms}
-
-
-def configuration_of(row: Row) -> list[Row]:
-    """Give the configuration keys that a charger told, whatever it sent in their place."""
-    found = (row["answer"] or {}).get("configurationKey")
-    listed = found if row["action"] == "GetConfiguration" and isinstance(found, list) else []
-    return [one for one in listed if isinstance(one, dict)]

@@ -225,6 +225,7 @@ def snapshot(central: CentralSystem, charger: Charger) -> Row:
         "drift_measured_at": charger.clocked_at,
         "jobs": dict(charger.jobs or {}),
         "call_timeout_s": charger.call_timeout_s or central.options.call_timeout_s,
+        "configuration": configuration_row(charger),
         "commands": [command_row(one) for one in reversed(charger.history or ())],
         "frames": describe(central.frames.of(charger.charger_id)),
     }
@@ -305,6 +306,14 @@ def command_row(command: Command) -> Row:
         "answered_at": command.answered_at,
         "effect_at": command.effect_at,
     }
+
+
+def configuration_row(charger: Charger) -> Row:
+    """Say what a charger told of its configuration last, and when; None: it never did."""
+    known = charger.configuration
+    if known is None:
+        return {"read_at": None, "keys": []}
+    return {"read_at": known.read_at, "keys": known.rows()}
 
 
 def pending_commands(charger: Charger) -> int:

@@ -15,6 +15,8 @@ import pytest
 from gway import resolver
 from gway.projects.ocpp.csms import csms
 from gway.projects.ocpp.csms.central import CentralSystem
+from gway.projects.ocpp.csms.commands import HISTORY
+from gway.projects.ocpp.csms.configuration import KEPT_KEYS, LONGEST_VALUE
 from gway.projects.ocpp.csms.pages import SHOWN_CHARGERS
 from gway.projects.ocpp.csms.topics import topic_of
 from gway.projects.ocpp.data.store import Store as Stored
@@ -579,6 +581,48 @@ def test_a_key_is_changed_in_its_row_and_shown_as_accepted(browser, line):
     assert 'name="value" value="300"' in browser.get(CONFIGURATION).text, "not before its answer"
     line.result({"status": "Accepted"})
     assert 'name="value" value="60"' in browser.get(CONFIGURATION).text
+
+
+def test_the_configuration_outlives_its_command_and_its_connection(browser, serving, line):
+    browser.post("get-configuration", scripted=True)
+    line.result({"configurationKey": [{"key": "A", "readonly": False, "value": "1"}]})
+    browser.post("change-configuration", scripted=True, key="A", value="2")
+    line.result({"status": "Accepted"})
+    for _ in range(HISTORY):
+        browser.post("reset", scripted=True, type="Soft")
+        line.result({"status": "Accepted"})
+    line.close()
+    serving.line().boot()
+    assert 'name="value" value="2"' in browser.get(CONFIGURATION).text
+    told = json.loads(browser.get("/api" + CHARGER).text)["configuration"]
+    assert told["keys"] == [{"key": "A", "value": "2", "readonly": False, "secret": False}]
+
+
+def test_a_key_that_the_charger_does_not_know_any_more_is_dropped(browser, line):
+    browser.post("send", scripted=True, action="GetConfiguration", payload='{"key": ["A", "B"]}')
+    keys = [{"key": name, "readonly": True, "value": "1"} for name in "AB"]
+    line.result({"configurationKey": keys})
+    browser.post("send", scripted=True, action="GetConfiguration", payload='{"key": ["A"]}')
+    line.result({"unknownKey": ["A"]})
+    told = json.loads(browser.get("/api" + CHARGER).text)["configuration"]
+    assert [row["key"] for row in told["keys"]] == ["B"]
+
+
+def test_a_charger_makes_us_remember_only_so_much_configuration(browser, line):
+    browser.post("get-configuration", scripted=True)
+    keys = [{"key": f"K{n}", "readonly": True, "value": "x" * 600} for n in range(KEPT_KEYS + 9)]
+    line.result({"configurationKey": keys})
+    told = json.loads(browser.get("/api" + CHARGER).text)["configuration"]["keys"]
+    assert len(told) == KEPT_KEYS
+    assert {len(row["value"]) for row in told} == {LONGEST_VALUE}
+
+
+def test_a_value_that_is_accepted_before_any_was_read_is_shown(browser, line):
+    browser.post("change-configuration", scripted=True, key="A", value="2")
+    line.result({"status": "Accepted"})
+    page = browser.get(CONFIGURATION)
+    assert "Not read yet: what the charger accepted." in page.words
+    assert 'name="value" value="2"' in page.text
 
 
 def test_a_password_is_shown_nowhere_though_the_charger_tells_it(browser, line):
