@@ -18,7 +18,7 @@ from gway.projects.ocpp.sink.shapes import (
     tail_for_people,
 )
 from gway.projects.ocpp.sink.tally import Tallies
-from gway.projects.ocpp.sink.verdicts import Entry
+from gway.projects.ocpp.sink.verdicts import Entry, known_rule
 
 Row = dict[str, Any]
 
@@ -83,9 +83,9 @@ def validate(file: Path | None = None, *, rule: str | None = None) -> Iterator[R
     text logs with a frame in their lines.
 
     :param file: the log; work/ocpp/sink/sink.jsonl if not given
-    :param rule: only this rule, such as duplicate-id
+    :param rule: only this rule, such as duplicate-id or schema.missing
     """
-    return _validate(log_file(file), rule)
+    return _validate(log_file(file), None if rule is None else known_rule(rule))
 
 
 def _validate(path: Path, rule: str | None) -> Iterator[Row]:

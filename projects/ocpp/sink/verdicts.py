@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from gway.errors import UsageError, did_you_mean
 from gway.projects.ocpp.messages.catalogue import ACTIONS
 
 OK = "ok"
@@ -48,6 +49,22 @@ RULES = {
     "time-order": "SPEC 3.7",
 }
 
+#: What a payload can have wrong; told as "schema.missing" and so on.
+SCHEMA_RULES = (
+    "json",
+    "object",
+    "type",
+    "missing",
+    "unknown",
+    "items",
+    "odd-items",
+    "length",
+    "date-time",
+    "enum",
+    "range",
+    "decimals",
+)
+
 # Chapter 6 of SPEC describes the messages of OCPP 1.6 in the order of the alphabet, request
 # and answer in turn; those of the security extension are in chapter 5 of SEC.
 _NUMBERED = {
@@ -70,6 +87,19 @@ class Finding(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 def finding(rule: str, text: str, path: str = "") -> Finding:
     """Make a finding of one of `RULES`."""
     return Finding(rule, RULES[rule], text, path)
+
+
+def known_rule(name: str) -> str:
+    """Give the name of a rule back.
+
+    Errors: UsageError for a name that no rule has: nothing would ever break it.
+    """
+    names = (*RULES, *(f"schema.{rule}" for rule in SCHEMA_RULES))
+    if name not in names:
+        raise UsageError(
+            f"no rule is called {name!r}", did_you_mean(name, names) or f"one of {', '.join(names)}"
+        )
+    return name
 
 
 def paragraph_of(action: str, *, answer: bool) -> str:

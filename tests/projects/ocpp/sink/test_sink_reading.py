@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,10 +14,11 @@ from typing import Any
 
 import pytest
 
+from gway.projects.ocpp.messages import examine
 from gway.projects.ocpp.sink.following import end_of, follow, last_entries, wanted
 from gway.projects.ocpp.sink.reading import LONGEST_LINE, Reader, violations_of
 from gway.projects.ocpp.sink.tally import MOST_ROWS, Tallies, Tally
-from gway.projects.ocpp.sink.verdicts import Entry, Finding, encode_entry
+from gway.projects.ocpp.sink.verdicts import SCHEMA_RULES, Entry, Finding, encode_entry
 
 BOOT = [2, "1", "BootNotification", {"chargePointVendor": "V", "chargePointModel": "M"}]
 ACCEPTED = {"status": "Accepted", "currentTime": "2026-03-01T12:00:00Z", "interval": 60}
@@ -167,6 +169,22 @@ def test_validate_names_lines_and_rules_and_fails(run, workspace: Path) -> None:
     (cells,) = csv.DictReader(io.StringIO(run("ocpp.sink", "validate", str(path), "--csv").stdout))
     assert cells["paragraph"] == "SPEC 6.29"
     assert run("ocpp.sink", "validate", str(path), "--rule", "duplicate-id").code == 0
+
+
+def test_validate_refuses_a_rule_that_there_is_not(run, workspace: Path) -> None:
+    path = write(workspace / "good.txt", *GOOD)
+    wrong = run("ocpp.sink", "validate", str(path), "--rule", "duplicate-ids")
+    assert wrong.code == 2
+    assert "no rule is called 'duplicate-ids'" in wrong.stderr
+    assert "did you mean 'duplicate-id'?" in wrong.stderr
+    assert "one of charger-id, " in run("ocpp.sink", "validate", "--rule", "nonsense").stderr
+    assert run("ocpp.sink", "validate", str(path), "--rule", "schema.missing").code == 0
+
+
+def test_every_fault_of_a_payload_is_a_rule_that_validate_knows() -> None:
+    noted = re.findall(r"note\(\s*[A-Z]+, \"([a-z-]+)\"", Path(examine.__file__).read_text())
+    assert set(noted) <= set(SCHEMA_RULES)
+    assert noted
 
 
 def test_validate_is_content_with_a_good_log_and_not_with_none(run, workspace: Path) -> None:
