@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from gway import gw
 from gway.projects.ocpp.csms.effects import EFFECTS
 from gway.projects.ocpp.csms.framelog import exchanges
 from gway.projects.ocpp.csms.pages import PAGES, session_shown
-from gway.projects.ocpp.csms.period import Moment, has_pages, period
+from gway.projects.ocpp.csms.period import Moment, field, has_pages, period
 from gway.projects.ocpp.csms.topics import topic_of
 from gway.web import formats
 from gway.web.page import Page
@@ -75,8 +75,8 @@ def view_charger_detail(
         commands=shown_commands(seen["commands"]),
         groups=groups(),
         boot=_boot(seen),
-        since=_field(since),
-        until=_field(until),
+        since=field(since),
+        until=field(until, end=True),
         **seen["configuration"],
         **_messages(seen, direction, action, errors, q),
         **period(charger_id, since, until, tx_q, tx_sort, tx_page, tx_per_page),
@@ -176,13 +176,6 @@ def _boot(seen: Row) -> list[tuple[str, str]]:
     """Give what a charger told of itself at its last boot."""
     boot = seen["boot"] or {}
     return [(formats.label(name), str(value)) for name, value in boot.items() if value]
-
-
-def _field(moment: Moment) -> str:
-    """Give a time as the value of a field: in UTC, which the page's script makes local."""
-    if isinstance(moment, datetime) and moment.tzinfo is not None:
-        moment = moment.astimezone(UTC)
-    return "" if moment is None else f"{moment:%Y-%m-%dT%H:%M}"
 
 
 # --- messages ------------------------------------------------------------------

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from gway import gw
+from gway.errors import UsageError
+from gway.projects.ocpp.csms.addresses import address_for_chargers
 from gway.projects.ocpp.csms.admission import Refused
 from gway.projects.ocpp.csms.charger import Charger
 from gway.projects.ocpp.csms.powers import sparkline
@@ -13,12 +14,14 @@ from gway.projects.ocpp.csms.readmodel import (
     Sort,
     Status,
     charger_row,
+    charger_rows,
     find_chargers,
-    list_chargers,
     power_of,
+    status_of,
 )
 from gway.web.page import Page, PageMaker
 from gway.web.request import CURRENT
+from gway.web.tables import ALL_ROWS, Window, window
 
 if TYPE_CHECKING:
     from gway.projects.ocpp.csms.central import CentralSystem
@@ -53,7 +56,7 @@ def view_charger_status(
     status: str = "",
     sort: Sort = "alarms",
     page: int = 1,
-    per_page: int = SHOWN_CHARGERS,
+    per_page: int | None = None,
 ) -> Page:
     """Show every charger as a card that follows what it does.
 
@@ -61,14 +64,16 @@ def view_charger_status(
     :param search: the same as q
     :param status: only chargers with this status, or with a connector in it
     :param sort: alarms, id, power, energy or last_seen; with a minus the other way round
-    :param page: from 1; the JSON and CSV twins have all chargers at once
-    :param per_page: cards of a page, at most 200
+    :param page: from 1; without it and per_page the JSON and CSV twins have all chargers
+    :param per_page: cards of a page, 60 when left out, at most 200
     """
-    q = q or search
+    q, status = q or search, status_of(status)
+    only_data = _wants_twin()
+    shown = {} if only_data else _cards(q, status, sort, page, per_page)
     return PAGES(
         "charger_status",
         title="Chargers",
-        rows=list_chargers(_central(), search=q, status=status, sort=sort),
+        rows=_rows(q, status, sort, page, per_page) if only_data or CURRENT.get() is None else (),
         columns=("charger_id", "status", "connected", "power_w", "energy_wh", "last_seen_at"),
         styles=("csms.css",),
         scripts=("csms.js",),
@@ -77,7 +82,7 @@ def view_charger_status(
         statuses=STATUSES,
         sort=sort,
         orders=ORDERS,
-        **_cards(q, status, sort, page, per_page),
+        **shown,
     )
 
 
@@ -88,7 +93,7 @@ def view_active_chargers(
     status: str = "",
     sort: Sort = "alarms",
     page: int = 1,
-    per_page: int = SHOWN_CHARGERS,
+    per_page: int | None = None,
 ) -> Page:
     """Show every charger as a card: the same as charger-status.
 
@@ -96,8 +101,8 @@ def view_active_chargers(
     :param search: the same as q
     :param status: only chargers with this status, or with a connector in it
     :param sort: alarms, id, power, energy or last_seen; with a minus the other way round
-    :param page: from 1; the JSON and CSV twins have all chargers at once
-    :param per_page: cards of a page, at most 200
+    :param page: from 1; without it and per_page the JSON and CSV twins have all chargers
+    :param per_page: cards of a page, 60 when left out, at most 200
     """
     return view_charger_status(
         q=q or search, status=status, sort=sort, page=page, per_page=per_page
@@ -111,7 +116,7 @@ def render_charger_cards(
     status: str = "",
     sort: Sort = "alarms",
     page: int = 1,
-    per_page: int = SHOWN_CHARGERS,
+    per_page: int | None = None,
 ) -> Page:
     """Give the cards alone, for a page that renews them.
 
@@ -120,10 +125,10 @@ def render_charger_cards(
     :param status: only chargers with this status, or with a connector in it
     :param sort: alarms, id, power, energy or last_seen; with a minus the other way round
     :param page: from 1
-    :param per_page: cards of a page, at most 200
+    :param per_page: cards of a page, 60 when left out, at most 200
     """
     central = _central()
-    wanted = (q or search, status, sort, page, per_page)
+    wanted = (q or search, status_of(status), sort, page, per_page)
     request = CURRENT.get()
     # Links in it are relative to the request's query, and the address of the site to its host.
     asked = () if request is None else (request.path, request.query_string, request.host)
@@ -135,23 +140,52 @@ def render_charger_cards(
     )
 
 
-def _cards(q: str, status: str, sort: Sort, page: int, per_page: int) -> Row:
+def _wants_twin() -> bool:
+    request = CURRENT.get()
+    return request is not None and request.wants_twin
+
+
+def _window(page: int, per_page: int | None) -> Window:
+    """Give which chargers are wanted, as `gway.web.tables` does; of cards fewer fit on a page."""
+    if page < 1 or (per_page is not None and not 1 <= per_page <= MOST_SHOWN):
+        raise UsageError(
+            f"there is no page {page} of {SHOWN_CHARGERS if per_page is None else per_page} cards",
+            hint=f"page is 1 or more, per_page 1 to {MOST_SHOWN}",
+        )
+    wanted = window(page, per_page)
+    if wanted.limit == ALL_ROWS:
+        return wanted
+    size = per_page or SHOWN_CHARGERS
+    return Window(size, (page - 1) * size)
+
+
+def _rows(q: str, status: str, sort: Sort, page: int, per_page: int | None) -> list[Row]:
+    """Make the rows of the twins: those of the page that is named, or all."""
+    limit, offset = _window(page, per_page)
+    found = find_chargers(_central(), search=q, status=status, sort=sort)
+    request = CURRENT.get()
+    if request is not None:
+        request.reply_headers.append(("X-GWAY-Total", str(len(found))))
+    return charger_rows(_central(), found[offset : offset + limit])
+
+
+def _cards(q: str, status: str, sort: Sort, page: int, per_page: int | None) -> Row:
     central = _central()
+    _window(page, per_page)
+    size = per_page or SHOWN_CHARGERS
     now = central.now()
     known = find_chargers(central, sort=sort)
     fitting = find_chargers(central, search=q, status=status, sort=sort) if q or status else known
-    per_page = min(max(1, per_page), MOST_SHOWN)
-    pages = max(1, -(-len(fitting) // per_page))
-    page = min(max(1, page), pages)
-    shown = fitting[(page - 1) * per_page : page * per_page]
-    address = _address_for_chargers()
+    shown = fitting[(page - 1) * size : page * size]
+    address = address_for_chargers("ocpp.csms")
     return {
         "cards": [_card(central, charger, now) for charger in shown],
         "counts": _counts(known),
         "power_w": sum(filter(None, map(power_of, known))),
         "known": bool(known),
         "page_number": page,
-        "pages": pages,
+        "pages": max(1, -(-len(fitting) // size)),
+        "fits": bool(fitting),
         "refused": [_refused(row, address) for row in central.door.refused.rows()],
         "simulator": not known and _has_simulator(),
         "ws_example": address,
@@ -217,19 +251,6 @@ def _refused(row: Refused, address: str) -> Row:
         "advice": advice.get(row.kind, "The log of the server says more."),
         "approvable": row.kind == "unknown",
     }
-
-
-def _address_for_chargers() -> str:
-    """Give the address of this site as the visitor reached it, with the port for chargers."""
-    from gway.web.running import Running
-
-    base = urlsplit(gw.service(Running).ws_url if gw.has_service(Running) else "ws://HOST:9000")
-    request = CURRENT.get()
-    reached = urlsplit(f"//{request.host}").hostname if request is not None else None
-    if reached:
-        host = f"[{reached}]" if ":" in reached else reached
-        base = base._replace(netloc=f"{host}:{base.port}")
-    return f"{base.geturl().rstrip('/')}/ocpp/csms/CHARGER_ID"
 
 
 def _has_simulator() -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from gway.errors import UsageError
 from gway.projects.ocpp.csms.charger import PENDING, Charger
 from gway.projects.ocpp.csms.commands import is_over
 from gway.projects.ocpp.csms.framelog import describe
@@ -51,6 +52,18 @@ class Status(StrEnum):
     OFFLINE = "Offline"
 
 
+def status_of(text: str) -> str:
+    """Give a status as OCPP writes it, whatever its case; empty for none.
+
+    Errors: UsageError, which lists what there is.
+    """
+    known = {one.value.lower(): one.value for one in Status}
+    wanted = text.strip().lower()
+    if wanted and wanted not in known:
+        raise UsageError(f"no status is called {text!r}", f"one of {', '.join(known.values())}")
+    return known.get(wanted, "")
+
+
 AT_A_STRETCH = 100  # rows made before others have their turn: a few milliseconds
 
 
@@ -63,9 +76,15 @@ def list_chargers(
     sort: Sort = "alarms",
 ) -> list[Row]:
     """List the chargers that fit, as `find_chargers` gives them."""
+    found = find_chargers(central, search=search, status=status, faulted=faulted, sort=sort)
+    return charger_rows(central, found)
+
+
+def charger_rows(central: CentralSystem, chargers: Iterable[Charger]) -> list[Row]:
+    """Make the rows of chargers; others have their turn in between."""
     now = central.now()
-    rows = []
-    for charger in find_chargers(central, search=search, status=status, faulted=faulted, sort=sort):
+    rows: list[Row] = []
+    for charger in chargers:
         rows.append(charger_row(charger, now))
         if not len(rows) % AT_A_STRETCH:
             central.runtime.breathe()

@@ -7,16 +7,15 @@ import os
 from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlsplit
 
 from gway import gw
 from gway.native import in_thread
+from gway.projects.ocpp.csms.addresses import address_for_chargers
 from gway.projects.ocpp.messages.times import parse_time
 from gway.projects.ocpp.sink.shapes import as_row, latency, name_of
 from gway.projects.ocpp.sink.verdicts import OK, UNJUDGED, Entry
 from gway.web.page import Page, PageMaker
 from gway.web.reply import Problem, Reply
-from gway.web.request import CURRENT
 from gway.web.tables import Column, table_of
 
 if TYPE_CHECKING:
@@ -104,7 +103,7 @@ def view_messages(
         actions=sorted({entry.action for entry in sink.latest if entry.action}),
         wanted={"charger": charger, "action": action, "direction": direction, "q": q},
         only_violations=violations,
-        address=_address_for_chargers(),
+        address=address_for_chargers("ocpp.sink"),
         forward=sink.forward,
         log=str(sink.log),
         state=_state(sink),
@@ -299,21 +298,3 @@ def view_download() -> Reply:
 
 def _plain(name: str) -> str:
     return "".join(each if each.isalnum() or each in "-_." else "-" for each in name)
-
-
-def _address_for_chargers() -> str:
-    """Give the address of this site as the visitor reached it, with the port for chargers."""
-    from gway.web.running import Running
-
-    base = urlsplit(gw.service(Running).ws_url if gw.has_service(Running) else "ws://HOST:9000")
-    request = CURRENT.get()
-    reached = urlsplit(f"//{request.host}").hostname if request is not None else None
-    if reached:
-        host = f"[{reached}]" if ":" in reached else reached
-        base = base._replace(netloc=f"{host}:{base.port}")
-    path = "/ocpp/sink" if request is None else request.site.path_of("ocpp.sink")
-    if request is not None:
-        routes = request.site.ws_routes
-        if routes.get("/") is routes.get(f"{path}/"):
-            path = ""  # alone, it takes every path
-    return f"{base.geturl().rstrip('/')}{path}/CHARGER_ID"

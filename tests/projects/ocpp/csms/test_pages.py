@@ -166,11 +166,44 @@ def test_many_chargers_are_several_pages_and_their_twins_whole(browser, serving)
         assert len(re.findall(r'id="charger-CP', first.text)) == SHOWN_CHARGERS
         assert "Page 1 of 5" in first.words
         assert 'href="?search=cp&amp;page=2"' in first.text
-        last = browser.get(f"{kind}{BASE}/{name}?page=99").text
+        last = browser.get(f"{kind}{BASE}/{name}?page=5").text
         assert re.findall(r'id="charger-(CP\d+)"', last) == [f"CP{n}" for n in range(240, 250)]
+        beyond = browser.get(f"{kind}{BASE}/{name}?page=99&status=offline").words
+        assert "There is no page 99, the last is 5." in beyond
     before = serving.runtime.breaths
-    assert len(json.loads(browser.get(f"{BASE}/charger-status.json?page=2").text)) == 250
+    assert len(json.loads(browser.get(f"{BASE}/charger-status.json?search=cp").text)) == 250
     assert serving.runtime.breaths > before, "others wait while so many rows are made"
+
+
+@pytest.mark.parametrize(
+    ("query", "first", "count"),
+    [("page=2", "CP060", 60), ("per_page=3", "CP000", 3), ("page=4&per_page=3", "CP009", 3)],
+)
+def test_twins_of_the_cards_have_the_page_that_is_named(browser, serving, query, first, count):
+    serving.store.memories = {
+        f"CP{number:03}": ChargerMemory(charger_id=f"CP{number:03}") for number in range(130)
+    }
+    rows = json.loads(browser.get(f"{BASE}/charger-status.json?{query}").text)
+    assert (rows[0]["charger_id"], len(rows)) == (first, count)
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("status=foo", "one of Available, Preparing, "),
+        ("page=0", "page is 1 or more"),
+        ("per_page=0", "per_page 1 to 200"),
+        ("per_page=201", "per_page 1 to 200"),
+    ],
+)
+def test_a_status_or_a_page_that_there_is_not_is_refused_with_what_there_is(
+    browser, line, query, words
+):
+    for path in (f"{BASE}/charger-status", f"{BASE}/charger-status.json"):
+        answer = browser.get(f"{path}?{query}")
+        assert answer.status == 400
+        assert words in answer.text
+    assert browser.get(f"/render{BASE}/charger-cards?{query}").status == 400
 
 
 def test_without_chargers_the_page_says_how_one_connects(browser):
@@ -353,6 +386,13 @@ def test_transactions_are_those_of_the_last_day_or_of_a_period(browser, serving,
     rows = browser.get(f"/render{BASE}/charger-transactions?charger_id=CPX&{query}").words
     assert ("NEW" in rows, "OLD" in rows) == (False, True)
     assert "3.50 kWh" in rows
+
+
+def test_a_day_as_the_end_of_a_period_stays_whole_in_its_field(browser, line):
+    """Else the next change of the form would leave it out."""
+    page = browser.get(f"{DETAIL}&since=2024-05-16&until=2024-05-17").text
+    assert 'name="since" gw-utc value="2024-05-16T00:00"' in page
+    assert 'name="until" gw-utc value="2024-05-18T00:00"' in page
 
 
 def test_a_date_that_is_none_is_refused_with_its_name(browser, line):
