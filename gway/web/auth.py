@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 from gway.settings import Setting
 from gway.web.door import is_loopback as is_loopback_address
+from gway.web.masks import masked, unmasked
 from gway.web.proxies import Proxies, came_through_a_proxy
 from gway.web.reply import Problem
 from gway.web.request import SAFE_METHODS, Request
@@ -164,11 +165,14 @@ class Gate:
         return visitor
 
     def csrf_token(self, request: Request) -> str:
-        """Return the token that unsafe requests of this browser session must carry."""
+        """Return the token that unsafe requests of this browser session must carry.
+
+        It is masked anew for each answer, so that no two that are compressed tell about it.
+        """
         browser = request.new_session or _browser(request) or request.new_cookie
         if not browser:
             browser = request.new_cookie = secrets.token_urlsafe(COOKIE_BYTES)
-        return self._csrf_for(browser)
+        return masked(self._csrf_for(browser), request.pad)
 
     def cookie_headers(self, request: Request) -> list[tuple[str, str]]:
         """Return the headers that begin or end a browser session, if this request did."""
@@ -182,8 +186,8 @@ class Gate:
             cookies.append(f"{session_name(request)}={request.new_session}; {ends}{rules}")
         return [("Set-Cookie", cookie) for cookie in cookies]
 
-    def _csrf_for(self, session: str) -> str:
-        return hmac.new(self._secret, session.encode(), hashlib.sha256).hexdigest()
+    def _csrf_for(self, session: str) -> bytes:
+        return hmac.digest(self._secret, session.encode(), "sha256")
 
     def _stranger(self, request: Request, message: str) -> NotSignedIn:
         challenges = ['Bearer realm="gway"']
@@ -276,9 +280,7 @@ class Gate:
         if fetch_site not in ("", "same-origin") or not _own_origin(request, origin, fetch_site):
             raise Problem(403, "another site asked for this change")
         sent = request.header("X-CSRF-Token") or _first(request.body_values.get("csrf"))
-        if not session or not hmac.compare_digest(
-            self._csrf_for(session).encode(), sent.encode("utf-8", "replace")
-        ):
+        if not session or not hmac.compare_digest(self._csrf_for(session), unmasked(sent)):
             raise Problem(
                 403,
                 "this page is out of date, nothing was changed",

@@ -13,7 +13,6 @@ from gway.web import formats
 from gway.web.assets import FRAMEWORK_STATIC
 from gway.web.helpers import Helpers
 from gway.web.mounts import Mount
-from gway.web.packing import fragment_reply
 from gway.web.page import Page
 from gway.web.reply import Reply
 from gway.web.templates import FRAMEWORK_VIEWS, Shelf
@@ -50,7 +49,7 @@ class Renderer:
     def document(self, request: Request, page: Page, mount: Mount | None = None) -> Reply:
         """Return a page with the layout around it, or alone when a fragment is wanted."""
         if request.wants_fragment:
-            return fragment_reply(request, page)
+            return Reply(page, page.status)
         if request.visitor is None:  # a stranger learns nothing about what is here
             return Reply(self.bare(page), page.status)
         visitor = request.visitor

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import secrets
 from collections.abc import Mapping
 from contextvars import ContextVar
 from functools import cached_property
@@ -121,6 +122,11 @@ class Request:
     @cached_property
     def query(self) -> dict[str, Texts]:
         """The values of the query, each name with all its values."""
+    @cached_property
+    def pad(self) -> bytes:
+        """Random bytes that make the token of the answer look like no other."""
+        return secrets.token_bytes(32)
+
         return _fields(self.query_string)
 
     @cached_property

@@ -19,6 +19,7 @@ from gway.web.forms import arguments
 from gway.web.helpers import dashed, shared_fingerprints
 from gway.web.metrics import Metrics
 from gway.web.mounts import Handler, Mount, mount_of, not_possible
+from gway.web.packing import packed
 from gway.web.page import Page
 from gway.web.render import Renderer, realised
 from gway.web.reply import (
@@ -149,8 +150,8 @@ class Site:
             reply.headers += [*request.reply_headers, *self.gate.cookie_headers(request)]
         finally:
             CURRENT.reset(token)
-        body = reply.body.encode() if isinstance(reply.body, str) else reply.body
-        headers = reply.all_headers()
+        body, packing = packed(request, reply)
+        headers = [*reply.all_headers(), *packing]
         if isinstance(body, bytes) and reply.status != 304:
             headers.append(("Content-Length", str(len(body))))
         took_s = time.perf_counter() - began
