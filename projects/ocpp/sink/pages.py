@@ -16,7 +16,8 @@ from gway.projects.ocpp.sink.shapes import as_row, latency, name_of
 from gway.projects.ocpp.sink.verdicts import OK, UNJUDGED, Entry
 from gway.web.page import Page, PageMaker
 from gway.web.reply import Problem, Reply
-from gway.web.tables import Column, table_of
+from gway.web.request import CURRENT
+from gway.web.tables import Column, Table, order, sorted_by, table_from, table_of, window
 
 if TYPE_CHECKING:
     from gway.projects.ocpp.sink.service import Sink
@@ -26,22 +27,34 @@ PAGES = PageMaker(__file__)
 Row = dict[str, Any]
 Direction = Literal["in", "out", ""]
 
-PER_PAGE = 50
-MOST_PER_PAGE = 500
 BLOCK = 256 * 1024
-COLUMNS = (
-    "time",
-    "charger",
-    "connection",
-    "direction",
-    "type",
-    "action",
-    "message_id",
-    "latency_ms",
-    "size",
-    "verdict",
-    "frame",
+NEWEST = "-time"
+ORDERS = {
+    NEWEST: "Newest first",
+    "time": "Oldest first",
+    "-latency_ms": "Slowest first",
+    "-size": "Largest first",
+    "charger": "By charger",
+    "action": "By action",
+    "verdict": "By verdict",
+}
+COLUMNS = tuple(
+    Column(name, sortable=name not in ("connection", "message_id", "frame"))
+    for name in (
+        "time",
+        "charger",
+        "connection",
+        "direction",
+        "type",
+        "action",
+        "message_id",
+        "latency_ms",
+        "size",
+        "verdict",
+        "frame",
+    )
 )
+STATS_PREFIX = "stats_"
 STATS_COLUMNS = (
     Column("charger", "Charger"),
     Column("action", "Action"),
@@ -52,7 +65,7 @@ STATS_COLUMNS = (
     Column("p50_ms", "Median", kind="number", unit="ms", digits=1),
     Column("p95_ms", "95 %", kind="number", unit="ms", digits=1),
     Column("violations", "Violations", kind="number"),
-    Column("rules", "Rules", sortable=False, show=lambda row: _in_words(row["rules"])),
+    Column("rules", "Rules", show=lambda row: _in_words(row["rules"])),
 )
 
 
@@ -76,8 +89,13 @@ def view_messages(
     direction: Direction = "",
     violations: bool = False,
     q: str = "",
+    sort: str = NEWEST,
     page: int = 1,
-    per_page: int = PER_PAGE,
+    per_page: int | None = None,
+    stats_q: str = "",
+    stats_sort: str = "charger",
+    stats_page: int = 1,
+    stats_per_page: int | None = None,
 ) -> Page:
     """Show the latest messages of all chargers as they come.
 
@@ -86,17 +104,24 @@ def view_messages(
     :param direction: in from the charger, or out to it
     :param violations: only messages that break a rule
     :param q: only messages with this text in them
-    :param page: from 1, the newest first
-    :param per_page: messages on a page, 500 at most
+    :param sort: a column's name, "-" before it for descending; the newest first if left out
+    :param page: from 1
+    :param per_page: messages on a page, 50 when left out, 1000 at most; the JSON and CSV twins
+        then have all
+    :param stats_q: only counts with these words in them
+    :param stats_sort: a column of the counts, "-" before it for descending
+    :param stats_page: of the counts, from 1
+    :param stats_per_page: counts on a page, 1000 at most
     """
     sink = _sink()
     found = _found(charger, action, direction, violations, q)
-    shown, where = _page_of(found, page, per_page)
+    shown, table = _page_of(found, sort, page, per_page)
+    request = CURRENT.get()
     return PAGES(
         "messages",
         title="Messages",
-        rows=[as_row(entry) for entry in found],
-        columns=COLUMNS,
+        rows=[as_row(entry) for entry in shown] if request is None or request.wants_twin else (),
+        columns=table.names,
         styles=("sink.css",),
         entries=[_shown(entry) for entry in shown],
         chargers=sorted({entry.charger for entry in sink.latest if entry.charger}),
@@ -107,8 +132,10 @@ def view_messages(
         forward=sink.forward,
         log=str(sink.log),
         state=_state(sink),
-        tallies=sink.tallies.rows(),
-        **where,
+        table=table,
+        sort=sort,
+        orders=ORDERS,
+        counts=_counts(stats_q, stats_sort, stats_page, stats_per_page),
     )
 
 
@@ -119,8 +146,9 @@ def render_messages(
     direction: Direction = "",
     violations: bool = False,
     q: str = "",
+    sort: str = NEWEST,
     page: int = 1,
-    per_page: int = PER_PAGE,
+    per_page: int | None = None,
 ) -> Page:
     """Give the messages alone, for a page that renews them.
 
@@ -129,15 +157,17 @@ def render_messages(
     :param direction: in from the charger, or out to it
     :param violations: only messages that break a rule
     :param q: only messages with this text in them
-    :param page: from 1, the newest first
-    :param per_page: messages on a page, 500 at most
+    :param sort: a column's name, "-" before it for descending; the newest first if left out
+    :param page: from 1
+    :param per_page: messages on a page, 50 when left out, 1000 at most
     """
-    shown, where = _page_of(_found(charger, action, direction, violations, q), page, per_page)
+    found = _found(charger, action, direction, violations, q)
+    shown, table = _page_of(found, sort, page, per_page)
     return PAGES.fragment(
         "message_list",
         entries=[_shown(entry) for entry in shown],
         state=_state(_sink()),
-        **where,
+        table=table,
     )
 
 
@@ -182,13 +212,18 @@ def _text_of(entry: Entry) -> str:
     return "\n".join(told).casefold()
 
 
-def _page_of(found: list[Entry], page: int, per_page: int) -> tuple[list[Entry], Row]:
-    per_page = min(max(1, per_page), MOST_PER_PAGE)
-    pages = max(1, -(-len(found) // per_page))
-    page = min(max(1, page), pages)
-    begin = (page - 1) * per_page
-    where = {"page_number": page, "pages": pages, "total": len(found), "live": page == 1}
-    return found[begin : begin + per_page], where
+def _page_of(
+    found: list[Entry], sort: str, page: int, per_page: int | None
+) -> tuple[list[Entry], Table]:
+    """Give the messages of a page, and the table that they are a page of."""
+    wanted = window(page, per_page)
+    by, descending = order(sort, COLUMNS)
+    if by and sort != NEWEST:
+        keyed = [{by: getattr(entry, by), "entry": entry} for entry in found]
+        found = [row["entry"] for row in sorted_by(keyed, by, descending)]
+    shown = found[wanted.offset : wanted.offset + wanted.limit]
+    table = table_from((), COLUMNS, total=len(found), sort=sort, page=page, per_page=per_page)
+    return shown, table
 
 
 def _shown(entry: Entry) -> Row:
@@ -243,23 +278,54 @@ def _state(sink: Sink) -> Row:
 
 
 def view_stats(
-    *, q: str = "", sort: str = "charger", page: int = 1, per_page: int | None = None
+    *,
+    stats_q: str = "",
+    stats_sort: str = "charger",
+    stats_page: int = 1,
+    stats_per_page: int | None = None,
 ) -> Page:
     """Show the counts since the start by charger and action.
 
-    :param q: only rows with these words in them
-    :param sort: a column's name, "-" before it for descending
-    :param page: from 1
-    :param per_page: rows on a page, 1000 at most
+    :param stats_q: only rows with these words in them
+    :param stats_sort: a column's name, "-" before it for descending
+    :param stats_page: from 1
+    :param stats_per_page: rows on a page, 1000 at most
     """
-    rows = _sink().tallies.rows()
-    table = table_of(rows, STATS_COLUMNS, q=q, sort=sort, page=page, per_page=per_page)
-    return PAGES("stats_page", title="Message counts", table=table)
+    counts = _counts(stats_q, stats_sort, stats_page, stats_per_page)
+    return PAGES("stats_page", title="Message counts", table=counts)
 
 
-def render_stats() -> Page:
-    """Give the counts by charger and action, for the page."""
-    return PAGES.fragment("stats", tallies=_sink().tallies.rows())
+def render_stats(
+    *,
+    stats_q: str = "",
+    stats_sort: str = "charger",
+    stats_page: int = 1,
+    stats_per_page: int | None = None,
+) -> Page:
+    """Give the counts by charger and action, for a page that renews them.
+
+    :param stats_q: only rows with these words in them
+    :param stats_sort: a column's name, "-" before it for descending
+    :param stats_page: from 1
+    :param stats_per_page: rows on a page, 1000 at most
+    """
+    return PAGES.fragment("stats", counts=_counts(stats_q, stats_sort, stats_page, stats_per_page))
+
+
+def _counts(q: str, sort: str, page: int, per_page: int | None) -> Table:
+    return table_of(
+        _sink().tallies.rows(),
+        STATS_COLUMNS,
+        q=q,
+        sort=sort,
+        page=page,
+        per_page=per_page,
+        prefix=STATS_PREFIX,
+        view="stats",
+        status=lambda row: "bad" if row["violations"] else None,
+        caption="Counts by charger and action",
+        empty="Nothing was counted yet.",
+    )
 
 
 def api_stats() -> list[Row]:

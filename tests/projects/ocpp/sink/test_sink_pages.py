@@ -98,7 +98,34 @@ def test_pages_of_messages_join_without_a_gap(busy) -> None:
         html = busy.get(f"/render/ocpp/sink/messages?per_page=5&page={page}")
         seen.append(html.count("<summary>"))
     assert seen == [5, 5, 4]
-    assert "Older" in busy.get("/render/ocpp/sink/messages?per_page=5")
+    assert ">Next</a>" in busy.get("/render/ocpp/sink/messages?per_page=5")
+    beyond = busy.get("/render/ocpp/sink/messages?per_page=5&page=9")
+    assert "There is no page 9, the last is 3." in beyond
+
+
+def test_twins_of_messages_have_all_or_the_page_that_is_named(busy) -> None:
+    assert len(busy.json("/ocpp/sink/messages.json?charger=CP1")) == 8
+    (row,) = busy.json("/ocpp/sink/messages.json?charger=CP1&per_page=1&page=8")
+    assert row["type"] == "open"
+    assert len(busy.get("/ocpp/sink/messages.csv?per_page=1").splitlines()) == 2
+
+
+def test_messages_are_sorted_by_a_column(busy) -> None:
+    rows = busy.json("/ocpp/sink/messages.json?sort=-size")
+    assert [row["size"] for row in rows] == sorted((row["size"] for row in rows), reverse=True)
+    html = busy.get("/render/ocpp/sink/messages?sort=time&per_page=1")
+    assert "connected" in html
+    assert "DataTransfer" in busy.get("/ocpp/sink/messages?sort=-size&per_page=1")
+
+
+@pytest.mark.parametrize("query", ["per_page=1001", "per_page=0", "page=0", "sort=nonsense"])
+def test_a_page_or_an_order_that_there_is_not_is_a_400(busy, query: str) -> None:
+    for path in ("/ocpp/sink/messages", "/render/ocpp/sink/messages", "/ocpp/sink/messages.csv"):
+        with pytest.raises(HTTPError) as error:
+            busy.get(f"{path}?{query}")
+        assert error.value.code == 400
+        assert "per_page 1 to 1000" in error.value.read().decode() or "sort" in query
+        error.value.close()
 
 
 def test_counts_are_on_the_page_and_in_the_api(busy) -> None:
@@ -111,10 +138,10 @@ def test_counts_are_on_the_page_and_in_the_api(busy) -> None:
 
 
 def test_counts_are_sorted_and_searched_on_a_page_of_their_own(busy) -> None:
-    html = busy.get("/ocpp/sink/stats?q=CP1&sort=-calls")
+    html = busy.get("/ocpp/sink/stats?stats_q=CP1&stats_sort=-calls")
     assert html.index("Heartbeat") < html.index("BootNotification")
     assert EVIL not in html
-    rows = busy.json("/ocpp/sink/stats.json?q=CP1&sort=-calls")
+    rows = busy.json("/ocpp/sink/stats.json?stats_q=CP1&stats_sort=-calls")
     assert [row["calls"] for row in rows] == [2, 1]
     assert "schema.unknown 1" in html
 
