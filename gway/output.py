@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import date, datetime
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TextIO, cast
 
 from gway.errors import UsageError
 from gway.redaction import one_line
@@ -52,6 +52,8 @@ def show(value: Any, format: Format = "text", out: TextIO | None = None) -> None
     out = out or sys.stdout
     if value is None:
         return
+    if format != "text" and out.isatty():
+        out = cast("TextIO", _Harmless(out))
     if hasattr(value, "to_json") and isinstance(value, str):
         _show_page(value, format, out)
     elif format == "html":
@@ -60,6 +62,19 @@ def show(value: Any, format: Format = "text", out: TextIO | None = None) -> None
         _show_stream(value, format, out)
     elif is_data(value):
         {"json": _show_json, "csv": _show_csv, "text": _show_text}[format](value, out)
+
+
+class _Harmless:
+    """A terminal that is shown a form for programs: nothing in it drives the terminal."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self.flush = out.flush
+        self.isatty = out.isatty
+
+    def write(self, text: str) -> int:
+        lines = text.replace("\r\n", "\n").split("\n")
+        return self._out.write("\n".join(map(one_line, lines)))
 
 
 def is_data(value: Any) -> bool:
@@ -71,7 +86,7 @@ def is_data(value: Any) -> bool:
 def fields_of(value: Any) -> dict[str, Any] | None:
     """Give the fields of a mapping, a struct, a dataclass or a named tuple, else None."""
     if isinstance(value, Mapping):
-        return {str(key): each for key, each in value.items()}
+        return {one_line(str(key)): each for key, each in value.items()}
     if isinstance(value, type):
         return None
     names: Iterable[str] | None = getattr(value, "__struct_fields__", None)
@@ -102,7 +117,7 @@ def cell(value: Any) -> str:
     if isinstance(value, (list, tuple, set, frozenset)) and fields_of(value) is None:
         return ", ".join(cell(each) for each in value)
     if fields_of(value) is not None:
-        return to_json(value, indent=0)
+        return one_line(to_json(value, indent=0))
     return one_line(str(value))
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -47,6 +48,30 @@ def shown(value, format="text", out=None):
     out = out or io.StringIO()
     show(value, format, out)
     return out.getvalue()
+
+
+HOSTILE = "\x1b]0;x\x07\x9b31m\u202e\u200f"
+
+
+def drives(text):
+    """Give what of a text drives a terminal, but for our own colours."""
+    left = re.sub(r"\x1b\[[0-9;]*m", "", text)
+    return set(left) & set("\x1b\x07\x9b\u202e\u200f")
+
+
+def test_nothing_that_a_charger_says_drives_a_terminal():
+    told = {"status": "Accepted", f"key{HOSTILE}": f"v{HOSTILE}", "in": {HOSTILE: [HOSTILE]}}
+    rows = [{"a": told, HOSTILE: HOSTILE}]
+    for format in ("text", "json", "csv"):
+        for value in (told, rows, iter(rows), HOSTILE):
+            text = shown(value, format, Terminal())
+            assert drives(text) == set(), (format, text)
+    for value in (told, rows, HOSTILE):
+        assert drives(shown(value)) == set()
+
+
+def test_a_program_gets_json_as_it_is():
+    assert json.loads(shown({"a": HOSTILE}, "json")) == {"a": HOSTILE}
 
 
 def test_rows_become_aligned_columns_numbers_to_the_right():
