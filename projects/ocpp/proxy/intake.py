@@ -35,7 +35,8 @@ from gway.projects.sql.sql import Unit
 log = logging.getLogger("ocpp.proxy")
 
 TRUSTED = 10_000  # tags that the remote accepted lately
-NO_TRANSACTION = -1  # of a message whose id could not be read: no map row ever fits
+NO_TRANSACTION = -1  # of a message whose id nobody can have given: no map row ever fits
+STORABLE = 2**63
 LATEST = ("BootNotification", "StatusNotification")
 #: What is queued only if the settings say so (P5).
 OPTIONAL = frozenset(
@@ -195,9 +196,13 @@ def _is_unknown(decision: TagDecision | None) -> bool:
 
 def _named(payload: bytes) -> _Named:
     try:
-        return msgspec.json.decode(payload, type=_Named)
+        named = msgspec.json.decode(payload, type=_Named)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return _Named()
+    if not -STORABLE <= named.transaction_id < STORABLE:
+        # It is answered all the same, so it must not spoil the unit of its receipt.
+        named.transaction_id = NO_TRANSACTION
+    return named
 
 
 def _nobody(charger_id: str) -> None:

@@ -378,7 +378,15 @@ def test_samples_of_no_transaction_are_not_queued(intake: Intake, store: Store) 
     assert store.window("CP1", 8) == []
 
 
-@pytest.mark.parametrize(("payload", "local_tx"), [(b'{"transactionId":17}', 17), (b"[]", -1)])
+@pytest.mark.parametrize(
+    ("payload", "local_tx"),
+    [
+        (b'{"transactionId":17}', 17),
+        (b"[]", -1),
+        (b'{"transactionId":99999999999999999999999}', -1),
+        (b'{"transactionId":-9223372036854775809}', -1),
+    ],
+)
 def test_an_orphan_is_queued_under_the_id_it_names(
     intake: Intake, store: Store, payload: bytes, local_tx: int
 ) -> None:
