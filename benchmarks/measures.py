@@ -13,6 +13,7 @@ from pathlib import Path
 
 from benchmarks.endurance import load, soak
 from benchmarks.fanout import dashboards
+from benchmarks.first_load import weight
 from benchmarks.generator import Fleet, Load, percentile
 from benchmarks.pages_volume import volumes
 from benchmarks.processes import ServerProcess, run_seconds
@@ -222,7 +223,7 @@ def _page_times(port: int, path: str, times: int) -> list[int]:
     took = []
     for _ in range(times + 5):
         began = time.perf_counter_ns()
-        connection.request("GET", path)
+        connection.request("GET", path, headers={"Accept-Encoding": "gzip"})
         response = connection.getresponse()
         response.read()
         if response.status != 200:
@@ -285,6 +286,7 @@ ALL: dict[str, Callable[[Bench], None]] = {
     "memory": idle_memory,
     "accepts": accepts,
     "pages": pages,
+    "weight": weight,
     "dashboards": dashboards,
     "proxy": proxy,
     "volumes": volumes,

@@ -43,7 +43,7 @@ SORTED = (
 def volumes(bench: Bench) -> None:
     """Time all pages on a full database under load."""
     quick = bench.plan is QUICK
-    volume = replace(QUICK_VOLUME if quick else Volume(), end=_today())
+    volume = replace(QUICK_VOLUME if quick else Volume(), end=today())
     bench.report.begin(
         f"Pages on {volume.transactions:,} transactions, {volume.readings:,} messages,"
         f" {volume.samples:,} samples"
@@ -167,5 +167,6 @@ def _wait_for_records(folder: Path, wanted: int) -> None:
         time.sleep(0.2)
 
 
-def _today() -> datetime:
+def today() -> datetime:
+    """Give the beginning of this day, in UTC: until then sessions are made up."""
     return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
