@@ -90,7 +90,7 @@ class Forwarder:
         if self.paused or self.closed:
             return
         line.tell(line.outlet.begin)
-        if self.orders.is_connected(line.charger_id):
+        if self.orders.is_served(line.charger_id):
             line.tell(line.outlet.charger_online)
 
     def begin(self, chargers: Iterable[str]) -> None:
@@ -157,6 +157,8 @@ class Forwarder:
     def _look(self) -> None:
         looks, self._looks = self._looks, set()
         for charger_id in looks:
+            if charger_id not in self.lines and not self.orders.is_let_in(charger_id):
+                continue  # a stranger does not become known to the remote
             line = self.line(charger_id)
             if not self.paused and not self.closed:
                 line.tell(line.outlet.look)
@@ -172,14 +174,14 @@ class Forwarder:
             line.tell(line.outlet.charger_online)
 
     def charger_offline(self, charger_id: str) -> None:
-        """Let a virtual charge point know that its charger left."""
+        """Let a virtual charge point know that its charger left, or is not let in any more."""
         line = self.lines.get(charger_id)
-        if line is not None and not self.orders.is_connected(charger_id):
+        if line is not None and not self.orders.is_served(charger_id):
             line.tell(line.outlet.charger_offline)
 
     def admits(self, charger_id: str) -> bool:
         """Tell whether a charger may connect; only in mode transparent it may not."""
-        if self.options.mode != "transparent":
+        if self.options.mode != "transparent" or not self.orders.is_let_in(charger_id):
             return True
         if charger_id not in self.lines and not self.store.latest(charger_id):
             return True  # nobody knows it yet: a stranger's knock must not reach the remote

@@ -55,6 +55,8 @@ class Intake:
     :param also: actions that are queued beyond those about transactions, of `OPTIONAL`
     :ivar told: called with a charger id after a commit that gave its outlet something to
         send: the driver calls `Outlet.look` then
+    :ivar admits: whether a charger was let in: of one that waits for approval the remote
+        hears nothing
     :ivar ask: asks the remote about a tag of a charger, at most two seconds; gives None
         when it is away
     """
@@ -64,6 +66,7 @@ class Intake:
         self.also = also & OPTIONAL
         self._trusted: dict[str, None] = {}
         self.told: Callable[[str], None] = _nobody
+        self.admits: Callable[[str], bool] = _everybody
         self.ask: Callable[[str, str], TagWord | None] = _no_answer
 
     # --- money ------------------------------------------------------------------
@@ -103,6 +106,8 @@ class Intake:
     def frame(self, frame: Frame) -> None:
         """Note the newest Boot and statuses; queue what the settings say."""
         if frame.direction != "in" or not (frame.action in LATEST or frame.action in self.also):
+            return
+        if not self.admits(frame.charger_id):
             return
         call = parse_frame(frame.text)
         if not isinstance(call, Call):
@@ -207,6 +212,11 @@ def _named(payload: bytes) -> _Named:
 
 def _nobody(charger_id: str) -> None:
     """Tell nobody: there is no driver yet."""
+
+
+def _everybody(charger_id: str) -> bool:
+    """Let everybody in: there is no central system that could turn one away."""
+    return True
 
 
 def _no_answer(charger_id: str, id_tag: str) -> TagWord | None:

@@ -51,19 +51,23 @@ class Orders:
         return _answer(command)
 
     def is_connected(self, charger_id: str) -> bool:
-        """Tell whether a charger has a connection to us and may use it."""
+        """Tell whether a charger has a connection to us."""
         charger = self._central.chargers.get(charger_id)
         return charger is not None and charger.connected
 
     def connected(self) -> list[str]:
         """List the chargers that are connected and let in."""
         known = tuple(self._central.chargers)
-        return [one for one in known if self.is_connected(one) and self.is_accepted(one)]
+        return [one for one in known if self.is_served(one)]
 
-    def is_accepted(self, charger_id: str) -> bool:
-        """Tell whether a charger was let in, and does not wait for approval."""
+    def is_served(self, charger_id: str) -> bool:
+        """Tell whether a charger has a connection to us and may use it."""
+        return self.is_connected(charger_id) and self.is_let_in(charger_id)
+
+    def is_let_in(self, charger_id: str) -> bool:
+        """Tell whether a charger neither waits for approval nor was rejected."""
         charger = self._central.chargers.get(charger_id)
-        return charger is not None and charger.registration not in ("Pending", "Rejected")
+        return charger is None or charger.registration not in ("Pending", "Rejected")
 
     def drop(self, charger_id: str, why: str) -> None:
         """Close a charger's own connection."""

@@ -75,6 +75,7 @@ class Proxy:
         self.web = web
         intake = Intake(store, also)
         intake.told = self.forwarder.look
+        intake.admits = self.forwarder.orders.is_let_in
         intake.ask = self.forwarder.authorize
         self.forwarder.trusts = intake.trust
         gateway.service(Subscription).intake = intake
@@ -182,10 +183,17 @@ class Proxy:
     # --- told ------------------------------------------------------------------------
 
     def charger_came(self, charger_id: str) -> None:
-        """Bring up a virtual charge point for a charger that was let in."""
+        """Bring up a virtual charge point for a charger that was let in.
+
+        One that is let in no more is away for the remote, which commands it no more.
+        """
         forwarder = self.forwarder
-        if forwarder is not None and forwarder.orders.is_accepted(charger_id):
+        if forwarder is None:
+            return
+        if forwarder.orders.is_served(charger_id):
             forwarder.charger_online(charger_id)
+        else:
+            forwarder.charger_offline(charger_id)
 
     def charger_left(self, charger_id: str) -> None:
         """Let the remote know by and by that a charger is away."""

@@ -118,6 +118,32 @@ def test_a_remote_that_may_only_look_commands_nobody(pair, eventually):
     assert (told["state"], told["error_code"]) == ("failed", "SecurityError")
 
 
+def test_a_charger_that_is_not_let_in_is_nothing_that_the_remote_hears_of(pair, eventually):
+    sites = pair()
+    words = {"charger_id": "CP1", "registration": "Rejected", "force": True}
+    sites.local.get("/api/ocpp/csms/approve", "POST", words)
+    stranger, charger = sites.charger(), sites.charger("CP2")
+    assert stranger.boot()["status"] == "Rejected"
+    charger.boot()
+    eventually(lambda: sites.row("CP2").get("link") == "online")
+    sites.sync()
+    assert sites.row("CP1").get("link", "idle") == "idle"
+    assert [row["charger_id"] for row in sites.remote.rows("SELECT * FROM chargers")] == ["CP2"]
+    sites.local.get("/api/ocpp/csms/approve", "POST", {"charger_id": "CP1"})
+    assert stranger.boot()["status"] == "Accepted"
+    eventually(lambda: sites.row("CP1").get("link") == "online")
+
+    def unlock():
+        words = {"action": "UnlockConnector", "payload": {"connectorId": 1}, "wait_s": 5}
+        return sites.remote.get("/api/ocpp/csms/send", "POST", {"charger_id": "CP1", **words})
+
+    words["force"] = False
+    sites.local.get("/api/ocpp/csms/approve", "POST", words)
+    told = unlock()
+    assert (told["state"], told["error_code"]) == ("failed", "GenericError")
+    assert stranger.commands == []
+
+
 def test_a_tag_unknown_here_is_asked_of_the_remote_and_a_start_waits_for_nobody(
     pair, eventually, workspace
 ):

@@ -430,6 +430,20 @@ def test_other_messages_are_queued_when_the_settings_say_so(store: Store) -> Non
     assert (row.local_tx, row.action, row.payload) == (None, "DataTransfer", b'{"vendorId":"V"}')
 
 
+def test_of_a_charger_that_was_not_let_in_nothing_is_noted(intake: Intake, store: Store) -> None:
+    told: list[str] = []
+    intake.told = told.append
+    intake.also = frozenset({"DataTransfer"})
+    intake.admits = lambda charger_id: charger_id != "CP1"
+    boot = '[2,"m","BootNotification",{"chargePointVendor":"V","chargePointModel":"M"}]'
+    intake.frame(frame(boot, "BootNotification"))
+    intake.frame(frame('[2,"m","DataTransfer",{"vendorId":"V"}]', "DataTransfer"))
+    assert (store.latest("CP1"), store.window("CP1", 8), told) == ([], [], [])
+    intake.admits = lambda charger_id: True
+    intake.frame(frame(boot, "BootNotification"))
+    assert ([one.kind for one in store.latest("CP1")], told) == (["Boot"], ["CP1"])
+
+
 ACCEPTED = TagDecision(TagStatus.ACCEPTED, source="allow list")
 POLICY = TagDecision(TagStatus.ACCEPTED, source="policy")
 UNLISTED = TagDecision(TagStatus.INVALID, source="policy")
