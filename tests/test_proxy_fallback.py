@@ -404,6 +404,26 @@ def test_nothing_of_the_visitor_reaches_the_remote(local: Any, recorder: Any) ->
     assert len(recorder.asked) == 1, "what is local, and what would change something, is not asked"
 
 
+def test_no_address_leads_out_of_the_remotes_base_or_into_a_page_of_ours(
+    local: Any, recorder: Any
+) -> None:
+    here = local(f"{recorder.url}/base/app")
+    for path in ("/..%2f..%2fadmin", "/a/..%2fb", "/.%2fx", "/a%5c..%5cb", "/%2e%2e/x"):
+        assert here.get(path).status == 404, path
+    assert here.get("/render/x/y", **{"X-GWAY-Fragment": "1"}).status == 404
+    assert here.get("/x", **{"X-GWAY-Fragment": "1"}).status == 404
+    assert recorder.asked == []
+    shown = here.get("/page")
+    assert [path for path, _ in recorder.asked] == ["/base/app/page"]
+    policies = shown.headers.get_all("Content-Security-Policy")
+    assert any("sandbox" in each and "script-src 'none'" in each for each in policies)
+
+
+def test_a_remote_that_wants_a_sign_in_is_told_with_what_helps(local: Any, recorder: Any) -> None:
+    here = local(recorder.url)
+    assert "GWAY_WEB_PROXY_TOKEN" in here.get("/secret").text
+
+
 def test_the_remotes_own_token_reaches_it_and_nobody_else(
     local: Any, recorder: Any, workspace: Path
 ) -> None:

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from gway.settings import Setting
 from gway.web.door import is_loopback as is_loopback_address
 from gway.web.masks import masked, unmasked
-from gway.web.proxies import Proxies, came_through_a_proxy
+from gway.web.proxies import Proxies, came_through_a_gateway, came_through_a_proxy
 from gway.web.reply import Problem
 from gway.web.request import SAFE_METHODS, Request
 
@@ -36,7 +36,7 @@ COOKIE_BYTES = 32
 TRUSTED_PROXIES = Setting(
     "WEB_TRUSTED_PROXIES", "", str, "reverse proxies whose X-Forwarded-For counts, by address"
 )
-_HOST = re.compile(r"(?:\[([^\]@]+)\]|([^:@]+))(?::\d{1,5})?")
+_HOST = re.compile(r"(?:\[([^\]@%]+)\]|([^:@%]+))(?::\d{1,5})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +244,9 @@ class Gate:
         # What a proxy on this machine passes on may come from anywhere.
         here = is_loopback(request.remote_addr) and not came_through_a_proxy(request.environ)
         if is_loopback(self.host) and here:
-            return Visitor("local", "admin", "loopback")
+            # A gateway beside this one shows these pages to its visitors, to be looked at.
+            role = "viewer" if came_through_a_gateway(request.environ) else "admin"
+            return Visitor("local", role, "loopback")
         return Visitor("anybody", "admin", "insecure") if self.insecure else None
 
     def _check_host(self, request: Request) -> None:
@@ -352,11 +354,14 @@ def _own_names() -> frozenset[str]:
 def _own_origin(request: Request, origin: str, fetch_site: str) -> bool:
     """Tell whether a request comes from one of our pages.
 
-    A form of a page with the policy no-referrer sends the origin `null`; then only the
-    browser's own word in Sec-Fetch-Site counts, which no page can write.
+    A form of a page with the policy no-referrer sends the origin `null`; then the browser's own
+    word in Sec-Fetch-Site counts, which no page can write. Without TLS a browser says that of
+    this machine only; then the form's token has to do, which is bound to a cookie that no
+    other site can bring along.
     """
     if origin in ("", "null"):
-        return fetch_site == "same-origin" or not origin
+        told = request.scheme == "https" or is_loopback(_host_name(request.host))
+        return fetch_site == "same-origin" or not origin or not (fetch_site or told)
     parts = urlsplit(origin)
     return parts.scheme == request.scheme and parts.netloc.lower() == request.host
 

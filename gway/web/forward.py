@@ -21,6 +21,7 @@ from urllib.parse import quote, urlsplit
 from gway.errors import UsageError
 from gway.remote import is_loopback
 from gway.settings import Setting
+from gway.web.proxies import VIA
 from gway.web.reply import Reply, json_reply, problem_body
 from gway.web.request import SAFE_METHODS, Request
 
@@ -37,7 +38,6 @@ SETTINGS = (TOKEN,)
 
 CONNECT_S = 2.0
 WHOLE_S = 10.0
-VIA = "1.1 gway"
 SIZE_LIMIT = 8 * 1024 * 1024
 AT_ONCE = 8  # questions under way; each may hold SIZE_LIMIT in memory
 RETRY_S = 10
@@ -51,11 +51,13 @@ _HINT = "Chargers, and the pages of this site, do not need it."
 _CHUNK = 65_536
 _PASSED_ON = ("Accept", "Accept-Language")
 _KEPT = ("Content-Disposition", "Content-Encoding", "Content-Language", "Last-Modified")
-_SCRIPTS = ("javascript", "ecmascript")
-# Beside our own policy, which a browser then enforces as well.
+_SCRIPTS = ("javascript", "ecmascript", "jscript", "livescript")
+# Beside our own policy, which a browser then enforces as well. In the sandbox no page leads the
+# browser on by itself; it stays of our origin, as its style sheets are asked for with our cookie.
 _LOOK_ONLY = (
     "Content-Security-Policy",
-    "script-src 'none'; connect-src 'none'; worker-src 'none'; form-action 'none'",
+    "script-src 'none'; connect-src 'none'; worker-src 'none'; form-action 'none';"
+    " sandbox allow-same-origin allow-downloads",
 )
 
 
@@ -92,9 +94,13 @@ class Forward:
         self._free = threading.BoundedSemaphore(AT_ONCE)
 
     def __call__(self, request: Request) -> Reply | None:
-        """Answer a request with what the remote says to it; None if it came from a gateway."""
+        """Answer a request with what the remote says to it; None if only we can answer it."""
         if VIA in request.header("Via"):
             return None  # two gateways that ask each other would never stop
+        if request.wants_fragment:
+            return None  # it would become a part of a page of ours, where scripts and forms work
+        if "\\" in request.path or not {".", ".."}.isdisjoint(request.path.split("/")):
+            return self._told(request, 404, "there is nothing at {path}")  # nor above our base
         if request.method not in SAFE_METHODS:
             return self._told(request, 405, "pages of {remote} can only be looked at here")
         if not self._free.acquire(blocking=False):
@@ -160,22 +166,26 @@ class Forward:
         """Say in our own words what another status of the remote means for the visitor."""
         if status in (404, 410):
             return self._told(request, 404, "there is nothing at {path}, neither here nor there")
-        if status in (401, 403) or 300 <= status < 400:
+        if status in (401, 403):
+            said = "{remote} wants a sign-in for {path}"
+            hint = f"a token that it made for this site belongs into GWAY_{TOKEN.name}"
+            return self._told(request, 502, said, hint)
+        if 300 <= status < 400:
             # Most likely to its sign-in, at an address that would be ours in the browser.
-            said = "{remote} asks for a sign-in, or sends on from {path}; nothing of that passes"
+            said = "{remote} sends on from {path}, most likely to its sign-in; that is not followed"
             return self._told(request, 502, said)
         if status in (429, 503):
             return self._told(request, 503, "{remote} has too much to do")
         return self._told(request, 502, f"{{remote}} answers {{path}} with {status}")
 
-    def _told(self, request: Request, status: int, message: str) -> Reply:
+    def _told(self, request: Request, status: int, message: str, hint: str = _HINT) -> Reply:
         message = message.replace("{remote}", self.remote).replace("{path}", request.path)
         again = status == 503
         if request.wants_json:
-            reply = json_reply(problem_body(status, message, _HINT), status)
+            reply = json_reply(problem_body(status, message, hint), status)
         else:
             there = self.remote + quote(request.path)
-            values = {"message": message, "hint": _HINT, "again": again, "there": there}
+            values = {"message": message, "hint": hint, "again": again, "there": there}
             renderer = request.site.renderer
             page = renderer.remote(status, _TITLES[status], path=quote(request.path), **values)
             reply = renderer.document(request, page)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+_ODD = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")  # RFC 9110, 5.5: some take a CR for a line's end
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2: a token
 
 
@@ -45,10 +46,16 @@ class RequestHead:
         # A folded line (RFC 9112, 5.2) begins with a space, which no name has.
         if not colon or not _NAME.fullmatch(name):
             raise ValueError("not a header field")
+        if _ODD.search(value[:-1].removesuffix(b"\r")):
+            raise ValueError("a control character in a header field")
         text = value.strip().decode("latin-1")
         self.headers.append(f"{name.decode('ascii')}: {text}")
-        first = self._values.setdefault(name.decode("ascii").lower(), text)
-        if first != text and name.lower() == b"content-length":
+        key = name.decode("ascii").lower()
+        if key == "transfer-encoding" and (key in self._values or text.lower() != "chunked"):
+            # Who stands in front may have gone by another of them, or by the last.
+            raise ValueError("an encoding that is not read here")
+        first = self._values.setdefault(key, text)
+        if first != text and key == "content-length":
             raise ValueError("two different lengths")
 
     def _check(self) -> None:

@@ -11,7 +11,17 @@ from gway.errors import UsageError
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP")
+VIA = "1.1 gway"
+"""What a gateway that forwards a request says of itself."""
+FORWARDED = (
+    "HTTP_X_FORWARDED_FOR",
+    "HTTP_X_FORWARDED_HOST",
+    "HTTP_X_FORWARDED_PROTO",
+    "HTTP_FORWARDED",
+    "HTTP_X_REAL_IP",
+    "HTTP_CF_CONNECTING_IP",
+    "HTTP_TRUE_CLIENT_IP",
+)
 
 
 class Proxies:
@@ -57,7 +67,14 @@ class Proxies:
 
 def came_through_a_proxy(environ: Mapping[str, Any]) -> bool:
     """Tell whether a proxy says that it passed this request on, trusted or not."""
-    return any(environ.get(name) for name in FORWARDED)
+    if any(environ.get(name) for name in FORWARDED):
+        return True
+    return environ.get("HTTP_VIA", "") not in ("", VIA)
+
+
+def came_through_a_gateway(environ: Mapping[str, Any]) -> bool:
+    """Tell whether another gateway shows this answer to its own visitors, whoever they are."""
+    return bool(environ.get("HTTP_VIA") == VIA)
 
 
 def _parsed(text: str) -> Address | None:

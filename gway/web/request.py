@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl
 
 from gway.web.reply import Problem
@@ -17,10 +17,13 @@ if TYPE_CHECKING:
     from gway.web.routes import Site
 
 BODY_LIMIT = 1024 * 1024
+STRANGERS_LIMIT = 16 * 1024  # a sign-in is short
+AT_ONCE = 16 * 1024  # bytes of a form; more take their time, beside the hub
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 _MAX_FIELDS = 1000
 _URLENCODED = "application/x-www-form-urlencoded"
 _MULTIPART = "multipart/form-data"
+T = TypeVar("T")
 
 # Set for the length of a request, so that templates can ask for its token and its path.
 CURRENT: ContextVar[Request | None] = ContextVar("gway_request", default=None)
@@ -120,13 +123,13 @@ class Request:
         return {name.strip(): value.strip() for name, _, value in pairs}
 
     @cached_property
-    def query(self) -> dict[str, Texts]:
-        """The values of the query, each name with all its values."""
-    @cached_property
     def pad(self) -> bytes:
         """Random bytes that make the token of the answer look like no other."""
         return secrets.token_bytes(32)
 
+    @cached_property
+    def query(self) -> dict[str, Texts]:
+        """The values of the query, each name with all its values."""
         return _fields(self.query_string)
 
     @cached_property
@@ -139,9 +142,9 @@ class Request:
         if kind == "application/json":
             return _json_object(body)
         if kind == _URLENCODED:
-            return dict(_fields(body.decode("latin-1")))
+            return _beside_hub(lambda: dict(_fields(body.decode("latin-1"))), len(body))
         if kind == _MULTIPART:
-            return self._multipart(body)
+            return _beside_hub(lambda: self._multipart(body), len(body))
         raise Problem(
             415,
             f"cannot read a body of type {kind or 'unknown'}",
@@ -158,20 +161,21 @@ class Request:
         if not (length.isascii() and length.isdecimal()):
             raise Problem(400, "Content-Length is not a number")
         declared = int(length[:20])
-        if declared > BODY_LIMIT:
-            raise _too_large()
+        limit = STRANGERS_LIMIT if self.visitor is None else BODY_LIMIT
+        if declared > limit:
+            raise _too_large(limit)
         chunked = bool(self.header("Transfer-Encoding"))
         if not declared and not chunked:
             return b""
         # The server takes chunks apart itself; one byte over the limit tells that there is more.
         try:
-            body: bytes = self.environ["wsgi.input"].read(BODY_LIMIT + 1 if chunked else declared)
+            body: bytes = self.environ["wsgi.input"].read(limit + 1 if chunked else declared)
         except OSError as error:  # what pywsgi raises about chunks, too
             raise Problem(
                 400, f"the body cannot be read: {error}", headers=[("Connection", "close")]
             ) from None
-        if len(body) > BODY_LIMIT:
-            raise _too_large()
+        if len(body) > limit:
+            raise _too_large(limit)
         if len(body) < declared:
             raise Problem(400, f"the body ended after {len(body)} of {declared} bytes")
         return body
@@ -227,10 +231,21 @@ def _fields(encoded: str) -> dict[str, Texts]:
     return fields
 
 
-def _too_large() -> Problem:
+def _beside_hub(work: Callable[[], T], size: int) -> T:
+    """Read a large form in a native thread: chargers are served meanwhile."""
+    if size <= AT_ONCE:
+        return work()
+    from gevent import get_hub
+
+    from gway.native import in_thread
+
+    return in_thread(get_hub(), work)
+
+
+def _too_large(limit: int) -> Problem:
     return Problem(
         413,
-        f"the body is over {BODY_LIMIT // 1024} KiB",
+        f"the body is over {limit // 1024} KiB",
         hint="send it in parts",
         headers=[("Connection", "close")],
     )

@@ -25,6 +25,7 @@ ARGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--host-resolver-rules=MAP gate.test 127.0.0.1",  # a name that is not this machine's own
 ]
 
 
@@ -64,7 +65,9 @@ def _is_refusal(text: str) -> bool:
 
 
 def _leaves(url: str) -> bool:
-    return not url.startswith(("http://127.0.0.1:", "data:", "blob:", "about:"))
+    return not url.startswith(
+        ("http://127.0.0.1:", "http://gate.test:", "data:", "blob:", "about:")
+    )
 
 
 SIZES = ((360, 740), (768, 1024), (1440, 900))

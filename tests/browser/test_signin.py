@@ -69,6 +69,19 @@ def sign_in(page: Page, url: str) -> None:
     page.wait_for_url("**/board/news")
 
 
+def test_signing_in_and_out_works_at_a_name_without_tls(
+    page: Page, serve: Any, workspace: Path
+) -> None:
+    (workspace / ".env").write_text("GWAY_WEB_HOSTS=gate.test\n")
+    auth(workspace, "create-user", "ada", "--stdin", stdin=PASSWORD + "\n")
+    port = serve("board", files=BOARD).url.rpartition(":")[2]
+    sign_in(page, f"http://gate.test:{port}")
+    page.get_by_role("button", name="Sign out").first.click()
+    page.get_by_label("Password").wait_for()
+    page.goto(f"http://gate.test:{port}/board/news")
+    page.get_by_label("Password").wait_for()
+
+
 def test_the_first_account_is_made_in_the_browser_and_signs_in(page: Page, serve: Any) -> None:
     served = serve("board", files=BOARD)
     page.goto(f"{served.url}/web/auth/account")

@@ -90,6 +90,8 @@ def test_behind_a_proxy_that_is_trusted_the_visitors_address_and_scheme_count(
         "127.0.0.1@evil.example",
         "localhost:evil.example",
         "[::1]evil.example",
+        "127.0.0.1%.evil.example",
+        "[::1%25evil.example]",
     ],
 )
 def test_a_foreign_host_name_is_refused(shop: Any, client: Any, host: str) -> None:
@@ -115,6 +117,40 @@ def test_a_change_needs_the_token_of_this_browser_session(shop: Any, client: Any
         answer = client.post("/shop/order", {"item": "pen", "csrf": token})
         assert (answer.status, answer.headers["x-gway-stale"]) == (403, "csrf")
     assert client.post("/shop/order", {"item": "pen", "csrf": mine}).status == 200
+
+
+def test_a_form_of_a_name_without_tls_is_told_by_its_token_alone(shop: Any, client: Any) -> None:
+    """Browsers send `Origin: null` and, without TLS, no Sec-Fetch-Site but to this machine."""
+    shop.gate.bind("127.0.0.1", names=["gate.example"])
+    mine = client.token()
+    client.origin = "null"
+    host = {"HOST": "gate.example:8888"}
+    assert client.post("/shop/order", {"item": "pen", "csrf": mine}, **host).status == 200
+    assert client.post("/shop/order", {"item": "pen", "csrf": "x"}, **host).status == 403
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        ({"VIA": "1.1 nginx"}, 401),
+        ({"VIA": "1.1 gway, 1.1 nginx"}, 401),
+        ({"X_FORWARDED_PROTO": "https"}, 401),
+        ({"X_FORWARDED_HOST": "gate.example"}, 401),
+        ({"CF_CONNECTING_IP": "203.0.113.9"}, 401),
+        ({"VIA": "1.1 gway"}, 200),
+    ],
+)
+def test_what_a_proxy_of_this_machine_passes_on_is_not_of_this_machine(
+    shop: Any, client: Any, said: dict[str, str], status: int
+) -> None:
+    assert client.get("/shop/shelf", **said).status == status
+
+
+def test_a_gateway_beside_this_one_only_looks(shop: Any, client: Any) -> None:
+    assert client.get("/api/shop/items", VIA="1.1 gway").status == 200
+    assert client.get("/shop/safe", VIA="1.1 gway").status == 403
+    client.token()
+    assert client.post("/shop/order", {"item": "pen"}, VIA="1.1 gway").status == 403
 
 
 @pytest.mark.parametrize(

@@ -47,10 +47,19 @@ def test_a_field_that_comes_twice_has_its_first_value_and_both_lines():
         b"Content-Length: \xb2\r\n\r\n",
         b"Content-Length:\r\n\r\n",
         b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"Transfer-Encoding: gzip, chunked\r\n\r\n",
+        b"Transfer-Encoding: chunked, identity\r\n\r\n",
+        b"Transfer-Encoding: xchunked\r\n\r\n",
+        b'Transfer-Encoding: "chunked"\r\n\r\n',
+        b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"X: a\rTransfer-Encoding: chunked\r\n\r\n",
+        b"X: a\0b\r\n\r\n",
+        b"X: a\r\r\n\r\n",
+        b"X: a\x7fb\r\n\r\n",
     ],
 )
 def test_what_no_client_means_is_refused(text):
-    with pytest.raises(ValueError, match=r"field|length"):
+    with pytest.raises(ValueError, match=r"field|length|encoding"):
         read(text)
 
 
