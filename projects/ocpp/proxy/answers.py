@@ -20,6 +20,7 @@ from gway.projects.ocpp.messages.times import parse_time
 
 ACCEPTED = "Accepted"
 CONCURRENT = "ConcurrentTx"
+LONGEST_INTERVAL_S = 86_400
 #: Answers that will be the same however often the message is sent (P10).
 PERMANENT = frozenset(
     {FORMATION, PROPERTY, OCCURRENCE, TYPE, NOT_SUPPORTED, NOT_IMPLEMENTED, PROTOCOL}
@@ -80,11 +81,13 @@ def started(payload: bytes) -> Started | None:
 
 
 def booted(payload: bytes) -> Booted | None:
-    """Read a BootNotification.conf."""
+    """Read a BootNotification.conf; an interval beyond a day is a day."""
     try:
-        return _booted(payload)
+        conf = _booted(payload)
     except DECODE_ERRORS:
         return None
+    conf.interval = min(conf.interval, LONGEST_INTERVAL_S)
+    return conf
 
 
 def authorized(payload: bytes) -> str:

@@ -8,7 +8,7 @@ P10 errors, P12 commands.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 
 from gway.projects.ocpp.messages.codec import encode_error
@@ -32,7 +32,7 @@ from gway.projects.ocpp.proxy.ports import (
     TagWord,
 )
 from gway.projects.ocpp.proxy.sender import START, Ask, Sender, boot_digest
-from gway.projects.ocpp.proxy.uplink import Flight
+from gway.projects.ocpp.proxy.uplink import LONGEST_ERROR, Flight
 
 BOOT_RETRY_S = 60.0
 NO_ID = "the answer gives no transaction id"
@@ -184,21 +184,25 @@ class Outlet(Sender):
 
     def _take_error(self, flight: Flight, code: str, words: str) -> None:
         """Sort an error into those that pass and those that stay (P10)."""
-        why = f"{code}: {words}" if words else code
+        why = (f"{code}: {words}" if words else code)[:LONGEST_ERROR]
         self.last_error = why
         self.counts["errors"] += 1
-        row = flight.row
-        if row is not None:
-            self._take_row_error(row, code, why)
+        if flight.kind == "authorize":
+            self._end_ask(flight.tag, None)
+        if flight.row is not None:
+            self._take_row_error(flight.row, code, why)
         elif flight.kind == "boot":
             self.in_flight = None
             self._boot_at = self._clock.monotonic() + BOOT_RETRY_S
-        elif flight.latest is not None:
+        elif flight.latest is not None and code in answers.PERMANENT:
             self._told(flight.latest)  # no money: the next status will tell more
         else:
-            self.in_flight = None
-            if flight.kind == "authorize" and self._asks:
-                self._asks.popleft().done(None)
+            if flight.latest is not None:
+                self._set_aside(flight.latest, at_once=code == SECURITY)
+            if code == SECURITY:
+                self._boot_anew(why)
+            else:
+                self.in_flight = None
 
     def _take_row_error(self, row: Row, code: str, why: str) -> None:
         """Give a row up after three tries, else send it again: never twice on a connection."""
@@ -207,13 +211,12 @@ class Outlet(Sender):
         if attempts >= self._options.tries:
             self._bury(row, why, followers=row.action == START)
             return
-        changes: list[Change] = [Failed(row.sequence, attempts, why)]
+        failed = Failed(row.sequence, attempts, why)
         if code == SECURITY:
-            changes.append(BootAccepted("", self._registered.interval_s))
+            self._boot_anew(why, [failed])
+            return
 
         def again() -> None:
-            if code == SECURITY:
-                self._registered = self._store.registration(self.charger_id)
             if not self.connection:
                 return
             self._hang_up(why)
@@ -221,7 +224,17 @@ class Outlet(Sender):
                 delay_s = self._options.first_retry_s * 2 ** (attempts - 1)
                 self._dial.again(self._clock.monotonic(), delay_s)
 
-        self._settle(changes, again)
+        self._settle([failed], again)
+
+    def _boot_anew(self, why: str, changes: Sequence[Change] = ()) -> None:
+        """Introduce the charger again on another connection: the remote forgot it (P3)."""
+
+        def forgotten() -> None:
+            self._registered = self._store.registration(self.charger_id)
+            if self.connection:
+                self._hang_up(why)
+
+        self._settle([*changes, BootAccepted("", self._registered.interval_s)], forgotten)
 
     def _take_boot(self, flight: Flight, payload: bytes) -> None:
         conf = answers.booted(payload)
@@ -250,8 +263,7 @@ class Outlet(Sender):
         word = TagWord(flight.tag, status) if status else None
         if word is not None and status != answers.CONCURRENT:
             self._note([word], None)
-        if self._asks and self._asks[0].id_tag == flight.tag:
-            self._asks.popleft().done(word)
+        self._end_ask(flight.tag, word)
 
     def _note_skew(self, flight: Flight, payload: bytes) -> None:
         told = answers.remote_time(payload)

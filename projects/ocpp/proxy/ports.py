@@ -21,6 +21,8 @@ from typing import Literal, Protocol
 
 import msgspec
 
+DEAD_START = "its start is a dead letter"
+
 Done = Callable[[BaseException | None], None]
 Mode = Literal["standin", "transparent"]
 
@@ -70,6 +72,10 @@ class Registration(msgspec.Struct, frozen=True, gc=False):
     interval_s: int = 300
 
 
+class Unstorable(Exception):
+    """What is to be stored never can be: another try is of no use."""
+
+
 # --- what is committed --------------------------------------------------------
 
 
@@ -102,6 +108,11 @@ class Dead(msgspec.Struct, frozen=True, gc=False, tag=True):
     row: Row
     error: str
     followers: bool = False
+
+    @property
+    def error_of_followers(self) -> str:
+        """Why the others are dead: what the remote said was said of the first."""
+        return DEAD_START if self.row.action == "StartTransaction" else self.error
 
 
 class LatestDelivered(msgspec.Struct, frozen=True, gc=False, tag=True):
@@ -163,7 +174,8 @@ class Store(Protocol):
     """The memory of the proxy, for one remote.
 
     Reads are quick (some rows by an index). `commit` stores all changes or none and tells
-    `done` when they are durable, or why they are not; commits of a charger take effect in
+    `done` when they are durable, or why they are not: :class:`Unstorable` when it is not for
+    the storage. Commits of a charger take effect in
     order. What was not committed when the process dies never was.
     """
 

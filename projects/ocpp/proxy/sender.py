@@ -14,6 +14,7 @@ import msgspec
 from gway.projects.ocpp.proxy import payloads
 from gway.projects.ocpp.proxy.governor import Governor
 from gway.projects.ocpp.proxy.ports import (
+    DEAD_START,
     Change,
     Clock,
     Dead,
@@ -31,7 +32,7 @@ from gway.projects.ocpp.proxy.uplink import Flight, Uplink
 
 START = "StartTransaction"
 NO_START = "no-start: it began before the proxy, or its start never came"
-DEAD_START = "its start is a dead letter"
+LATEST_RETRY_S = 60.0
 
 
 class Ask(msgspec.Struct, gc=False):
@@ -59,6 +60,7 @@ class Sender(Uplink):
         self._rows: deque[Row] = deque()
         self._more = True  # rows may wait in the store beyond those read
         self._latest: list[Latest] = []
+        self._aside: dict[str, tuple[int, float]] = {}  # by kind: a version, and until when
         self._boot: Latest | None = None
         self._stale = True  # what is latest must be read again
         self._registered = store.registration(charger_id)
@@ -154,7 +156,7 @@ class Sender(Uplink):
     def _send_waiting(self, now: float) -> bool:
         """Send the next row or latest message when it is its turn; False: none waits."""
         row = self._head()
-        latest = self._latest[0] if self._latest else None
+        latest = self._next_latest(now)
         if latest is not None and row is not None and latest.after >= row.sequence:
             latest = None
         if row is None and latest is None:
@@ -167,6 +169,24 @@ class Sender(Uplink):
         elif row is not None:
             self._send_row(row)
         return True
+
+    def _next_latest(self, now: float) -> Latest | None:
+        """Give the first latest message, but for those that were refused a moment ago."""
+        for latest in self._latest:
+            version, until = self._aside.get(latest.kind, (0, now))
+            if version != latest.version or now >= until:
+                return latest
+        return None
+
+    def _set_aside(self, latest: Latest, *, at_once: bool) -> None:
+        """Tell it later: money waits for no status that the remote does not take (P10).
+
+        :param at_once: it may be told on the next connection, if that is the first refusal
+        """
+        now = self._clock.monotonic()
+        is_first = self._aside.get(latest.kind, (0, 0.0))[0] != latest.version
+        wait_s = 0.0 if at_once and is_first else LATEST_RETRY_S
+        self._aside[latest.kind] = (latest.version, now + wait_s)
 
     def _is_turn(self, now: float) -> bool:
         """Keep the pace of this charger, and of all (P9)."""
@@ -233,6 +253,7 @@ class Sender(Uplink):
 
     def _told(self, latest: Latest) -> None:
         self._stale = True
+        self._aside.pop(latest.kind, None)
         self._settle([LatestDelivered(latest.kind, latest.version)])
 
     def _forget(self, row: Row) -> None:
@@ -253,14 +274,20 @@ class Sender(Uplink):
         while self._asks and now >= self._asks[0].until:
             self._asks.popleft().done(None)
 
+    def _end_ask(self, id_tag: str, word: TagWord | None) -> None:
+        """Tell who waits for the remote's word about a tag, if somebody still does."""
+        if self._asks and self._asks[0].id_tag == id_tag:
+            self._asks.popleft().done(word)
+
     def _times(self) -> list[float]:
         times = [ask.until for ask in self._asks]
         if self.up_since is None or self.in_flight is not None:
             return times
         if not self._booted:
             return times if self._boot is None else [*times, self._boot_at]
-        if self._rows or self._latest:
+        if self._rows or self._next_latest(self._clock.monotonic()) is not None:
             return [*times, self._pace_at if self._turn is None else self._turn]
+        times.extend(self._aside[one.kind][1] for one in self._latest)
         times.append(self._beat_at + self._registered.interval_s)
         if not self.charger_is_online and self._options.mode == "standin":
             times.append(self._linger_until)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import sqlite3
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -29,8 +31,11 @@ from gway.projects.ocpp.proxy.ports import (
     Row,
     StopAsked,
     TagWord,
+    Unstorable,
 )
-from gway.projects.sql.sql import Database, Unit
+from gway.projects.sql.sql import Database, StorageError, Unit
+
+log = logging.getLogger("ocpp.proxy")
 
 FIRST_RESERVATION = 2**30  # ours for the remote's; operators give small ones
 STOP = "StopTransaction"
@@ -262,7 +267,7 @@ class Store:
         now = micros(datetime.now(UTC))
         for change in changes:
             self._write(unit, charger_id, change, now)
-        unit.submit(done)
+        unit.submit(partial(_outcome, done))
 
     def _write(self, unit: Unit, charger_id: str, change: Change, now: int | None) -> None:
         remote_id, execute = self.remote_id, unit.execute
@@ -279,7 +284,8 @@ class Store:
         elif isinstance(change, Dead):
             execute(BURY, (change.error, now, change.row.sequence))
             if change.followers and change.row.local_tx is not None:
-                execute(BURY_FOLLOWERS, (change.error, now, charger_id, change.row.local_tx))
+                words = change.error_of_followers
+                execute(BURY_FOLLOWERS, (words, now, charger_id, change.row.local_tx))
         elif isinstance(change, LatestDelivered):
             execute(
                 "UPDATE proxy_latest SET delivered = ? WHERE charger_id = ? AND kind = ?",
@@ -334,6 +340,16 @@ class Store:
     def _one(self, sql: str, *params: object) -> int | None:
         found = self._peek(sql, *params)
         return found[0][0] if found else None
+
+
+def _outcome(done: Done, error: BaseException | None) -> None:
+    """Tell the storage's errors as they are, and all others for what they are."""
+    if error is not None and not isinstance(error, StorageError):
+        log.error("it cannot be stored: %s", error)
+        told = Unstorable(str(error))
+        told.__cause__ = error
+        error = told
+    done(error)
 
 
 def address(url: str) -> str:

@@ -26,9 +26,12 @@ from gway.projects.ocpp.proxy.ports import (
     Options,
     Row,
     Store,
+    Unstorable,
 )
 
 COMMIT_RETRY_S = 1.0
+LONGEST_ERROR = 255
+"""Characters that are kept of what a remote says about an error: it may say a megabyte."""
 
 
 class Flight(msgspec.Struct, gc=False):
@@ -152,6 +155,7 @@ class Uplink:
 
     def _ended(self, why: str, status: int = 0) -> None:
         """Clean up after a connection; what was in flight will be sent again, the same."""
+        why = why[:LONGEST_ERROR]
         now = self._clock.monotonic()
         was_online = self.state is LinkState.ONLINE
         self._dial.failed(now, self.up_since, status)
@@ -226,6 +230,9 @@ class Uplink:
             self._store.commit(self.charger_id, self._unsettled[0], self._stored)
 
     def _stored(self, error: BaseException | None) -> None:
+        if isinstance(error, Unstorable):
+            self._drop_unsettled(error)
+            return
         if error is not None:
             self.counts["commit failures"] += 1
             self.last_error = f"not stored: {error}"
@@ -235,6 +242,15 @@ class Uplink:
         settled, self._unsettled = self._unsettled, None
         if settled is not None:
             settled[1]()
+        self._pump()
+
+    def _drop_unsettled(self, error: Unstorable) -> None:
+        """Give up what no try will store, and ask the remote again: it may answer better."""
+        self.counts["not storable"] += 1
+        self._unsettled = None
+        flight, self.in_flight = self.in_flight, None
+        if flight is not None and flight.connection == self.connection:
+            self._hang_up(f"its answer cannot be stored: {error}")
         self._pump()
 
     def _note(self, changes: Sequence[Change], done: Done | None) -> None:

@@ -8,9 +8,16 @@ import msgspec
 import pytest
 
 from gway.projects.ocpp.proxy.governor import Governor
-from gway.projects.ocpp.proxy.ports import CommandAnswer, LinkState, Options, TagWord
+from gway.projects.ocpp.proxy.ports import (
+    CommandAnswer,
+    Delivered,
+    LinkState,
+    Options,
+    TagWord,
+    Unstorable,
+)
 from tests.projects.ocpp.proxy.bench import BOOT, Bench
-from tests.projects.ocpp.proxy.world import FakeClock, MemoryStore
+from tests.projects.ocpp.proxy.world import Disk, FakeClock, MemoryStore
 
 PERMANENT = [
     "FormationViolation",
@@ -124,6 +131,65 @@ def test_a_security_error_is_followed_by_a_boot_and_the_same_message() -> None:
     assert bench.last == first
 
 
+def forgets(bench: Bench) -> None:
+    """Let the remote say that it does not know the charger, and look that it boots."""
+    bench.error("SecurityError")
+    assert bench.outlet.state is LinkState.WAITING
+    bench.open()
+    assert bench.last[2] == "BootNotification"
+    bench.answer(status="Accepted", interval=60, currentTime="2027-01-01T00:00:00Z")
+
+
+def test_a_security_error_to_a_status_is_followed_by_a_boot_and_the_status() -> None:
+    bench = Bench().boot()
+    bench.status("Available")
+    forgets(bench)
+    bench.pass_time(1)
+    assert bench.last[3]["status"] == "Available"
+
+
+def test_a_security_error_to_a_heartbeat_or_a_tag_is_followed_by_a_boot() -> None:
+    bench = Bench().boot()
+    bench.pass_time(301)
+    assert bench.last[2] == "Heartbeat"
+    forgets(bench)
+    words: list[TagWord | None] = []
+    bench.outlet.authorize("A", words.append)
+    forgets(bench)
+    assert words == [None]
+
+
+@pytest.mark.parametrize("code", ["InternalError", "SecurityError"])
+def test_a_status_that_meets_a_passing_error_is_told_later_and_holds_nothing_up(code: str) -> None:
+    bench = Bench().boot()
+    bench.status("Available")
+    if code == "SecurityError":
+        forgets(bench)
+        bench.pass_time(1)
+    bench.error(code)
+    if code == "SecurityError":
+        bench.boot()
+    assert bench.outlet.state is LinkState.ONLINE
+    bench.put_start(1)
+    bench.pass_time(1)
+    assert bench.actions[-1] == "StartTransaction"
+    bench.answer(transactionId=700)
+    bench.pass_time(50)
+    assert bench.actions[-1] == "StartTransaction"
+    bench.pass_time(10)
+    assert bench.actions[-1] == "StatusNotification"
+    bench.answer()
+    bench.pass_time(200)
+    assert bench.actions[-1] == "StatusNotification"
+
+
+def test_an_interval_beyond_reason_is_a_day() -> None:
+    bench = Bench().open()
+    bench.answer(status="Accepted", interval=10**23, currentTime="2027-01-01T00:00:00Z")
+    assert bench.store.registration("CP1").interval_s == 86_400
+    assert bench.outlet.state is LinkState.ONLINE
+
+
 def test_without_a_boot_it_waits_for_one() -> None:
     store = MemoryStore(Bench().disk)
     bench = Bench(charger_id="CP2", store=store)
@@ -181,6 +247,27 @@ def test_a_commit_that_fails_is_tried_again_and_nothing_is_sent_meanwhile() -> N
     bench.disk.full = False
     bench.pass_time(2)
     assert bench.calls[-1][1]["transactionId"] == 700
+
+
+class Picky(MemoryStore):
+    """A store that cannot hold what one answer means."""
+
+    def commit(self, charger_id: str, changes: Any, done: Any) -> None:
+        if any(isinstance(one, Delivered) and one.remote_tx == 666 for one in changes):
+            self.disk.submit(lambda: None, lambda error: done(Unstorable("no room for 666")))
+        else:
+            super().commit(charger_id, changes, done)
+
+
+def test_an_answer_that_cannot_be_stored_is_dropped_and_asked_for_again() -> None:
+    bench = Bench(store=Picky(Disk())).boot()
+    bench.put_start(1)
+    bench.answer(transactionId=666)
+    assert bench.closed[-1][1] == "its answer cannot be stored: no room for 666"
+    bench.open()
+    bench.answer(transactionId=700)
+    assert bench.store.maps == {("CP1", 1): 700}
+    assert bench.outlet.counts["not storable"] == 1
 
 
 def test_a_stop_with_the_id_minus_one_gets_the_id_of_its_transaction() -> None:
@@ -576,6 +663,17 @@ def test_a_dead_start_takes_its_messages_along_and_the_next_transaction_arrives(
     bench.put_meter(1, value=2)
     bench.pass_time(1)
     assert list(bench.store.errors.values())[-1] == "its start is a dead letter"
+
+
+def test_of_a_long_error_a_line_is_kept_and_of_its_followers_none() -> None:
+    bench = Bench(Options(tries=1)).boot()
+    bench.put_start(1)
+    bench.put_meter(1)
+    bench.receive([4, bench.last[1], "ProtocolError", "x" * 1_000_000, {}])
+    error, of_follower = bench.store.errors.values()
+    assert error.startswith("ProtocolError: xxx")
+    assert len(error) == len(bench.outlet.last_error) == 255
+    assert of_follower == "its start is a dead letter"
 
 
 def test_a_stop_whose_transaction_began_before_the_proxy_is_a_dead_letter() -> None:

@@ -33,6 +33,7 @@ from gway.projects.ocpp.proxy.ports import (
     ReservationGiven,
     StopAsked,
     TagWord,
+    Unstorable,
 )
 from gway.projects.ocpp.proxy.store import Store, open_store
 from gway.projects.ocpp.proxy.thinning import Thinner, thin
@@ -125,7 +126,7 @@ def test_a_change_that_fails_takes_the_whole_commit_back(store: Store) -> None:
     outcome: list[BaseException | None] = []
     broken = Finding("kind", "text", 2**80)
     store.commit("CP1", [Delivered(row, 700), broken], outcome.append)
-    assert outcome[0] is not None
+    assert isinstance(outcome[0], Unstorable)
     assert store.window("CP1", 1) == [row]
     assert store.remote_tx("CP1", 1) is None
 
@@ -146,6 +147,11 @@ def test_a_dead_start_takes_its_messages_along(store: Store) -> None:
     assert not store.start_is_dead("CP1", 1)
     commit(store, Dead(store.window("CP1", 1)[0], "FormationViolation", followers=True))
     assert [row.local_tx for row in store.window("CP1", 8)] == [2]
+    told = store.database.query("SELECT last_error FROM outbox WHERE state = 1 ORDER BY sequence")
+    assert [one["last_error"] for one in told] == [
+        "FormationViolation",
+        "its start is a dead letter",
+    ]
     assert store.start_is_dead("CP1", 1)
     assert not store.start_is_dead("CP1", 2)
 

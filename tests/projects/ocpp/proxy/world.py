@@ -221,7 +221,8 @@ class MemoryStore:
             of_it = change.followers and row.local_tx == change.row.local_tx
             if row.sequence == change.row.sequence or of_it:
                 self.dead[row.sequence] = rows.pop(row.sequence)
-                self.errors[row.sequence] = change.error
+                is_first = row.sequence == change.row.sequence
+                self.errors[row.sequence] = change.error if is_first else change.error_of_followers
 
     def waiting(self) -> list[Row]:
         return [row for rows in self.rows.values() for row in rows.values()]
