@@ -124,7 +124,8 @@ class Intake:
             self.note_latest(frame.charger_id, kind, call.action, payload)
         else:
             unit = self.store.database.unit()
-            self.store.put(unit, frame.charger_id, None, call.action, payload, frame.at)
+            put = (unit, frame.charger_id, None, call.action, payload, frame.at)
+            self.store.put(*put, message_id=call.message_id)
             unit.submit(partial(self._stored, frame.charger_id))
 
     def note_latest(self, charger_id: str, kind: str, action: str, payload: bytes) -> None:

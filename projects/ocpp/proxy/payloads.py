@@ -93,9 +93,11 @@ def is_periodic(payload: bytes) -> bool:
     return all(each == b"Sample.Periodic" for each in _CONTEXT.findall(payload))
 
 
-def digest(action: str, payload: bytes) -> int:
+def digest(action: str, payload: bytes, message_id: str = "") -> int:
     """Give 64 bits by which the same message is known again."""
     told = hashlib.blake2b(payload, digest_size=8, key=action.encode())
+    if message_id:
+        told.update(b"\0" + message_id.encode())
     return int.from_bytes(told.digest(), "big", signed=True)
 
 

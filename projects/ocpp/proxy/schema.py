@@ -104,4 +104,11 @@ CREATE TABLE proxy_findings (
 CREATE INDEX proxy_findings_of_charger ON proxy_findings (charger_id, at);
 """
 
-STEPS = (FIRST,)
+# Whether a message was told before is asked when it is put: what is the same may be told
+# twice all the same, as a state of the firmware that comes again.
+SECOND = """
+DROP INDEX outbox_once;
+CREATE INDEX outbox_told ON outbox (charger_id, digest);
+"""
+
+STEPS = (FIRST, SECOND)

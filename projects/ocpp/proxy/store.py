@@ -15,7 +15,7 @@ import msgspec
 
 from gway.errors import GwayError, UsageError
 from gway.projects.ocpp.data.codec import boot_of, micros, tag_key
-from gway.projects.ocpp.proxy import payloads, schema
+from gway.projects.ocpp.proxy import payloads, schema, statements
 from gway.projects.ocpp.proxy.ports import (
     BootAccepted,
     Change,
@@ -50,53 +50,6 @@ BOOT_NAMES = (
     ("meter_serial", "meterSerialNumber"),
 )
 
-PUT = (
-    "INSERT INTO outbox (charger_id, local_tx, action, payload, digest, periodic, state, at)"
-    " VALUES (?, ?, ?, ?, ?, ?, 0, ?) ON CONFLICT (charger_id, digest) DO NOTHING"
-)
-# No remote stop is due for what has just ended.
-ENDED = (
-    "UPDATE txmap SET stop_wanted = 0 WHERE remote_id = ? AND charger_id = ?"
-    " AND local_tx = ? AND stop_wanted = 1"
-)
-PUT_LATEST = (
-    "INSERT INTO proxy_latest (charger_id, kind, action, payload, version, after)"
-    " VALUES (?, ?, ?, ?, 1,"
-    " (SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'outbox'))"
-    " ON CONFLICT (charger_id, kind) DO UPDATE SET payload = excluded.payload,"
-    " action = excluded.action, version = version + 1, after = excluded.after"
-    " WHERE payload <> excluded.payload"
-)
-WINDOW = (
-    "SELECT sequence, local_tx, action, payload, attempts, last_error FROM outbox"
-    " WHERE charger_id = ? AND state = 0 ORDER BY sequence LIMIT ?"
-)
-# The newest delivered row of a charger stays, without its payload.
-FORGET_SENT = "DELETE FROM outbox WHERE charger_id = ? AND state = 2"
-KEEP_SENT = "UPDATE outbox SET state = 2, payload = x'' WHERE sequence = ?"
-MAP = (
-    "INSERT INTO txmap (remote_id, charger_id, local_tx, remote_tx, stop_wanted, at)"
-    " VALUES (?1, ?2, ?3, ?4, ?5 AND NOT EXISTS (SELECT 1 FROM outbox WHERE charger_id = ?2"
-    " AND state = 0 AND local_tx = ?3 AND action = 'StopTransaction'), ?6)"
-    " ON CONFLICT (remote_id, charger_id, local_tx) DO UPDATE SET remote_tx = excluded.remote_tx"
-)
-FAILED = "UPDATE outbox SET attempts = ?, last_error = ?, tried_at = ? WHERE sequence = ?"
-DUPLICATE = (
-    "INSERT INTO proxy_chargers (remote_id, charger_id, possible_duplicates) VALUES (?, ?, 1)"
-    " ON CONFLICT (remote_id, charger_id) DO UPDATE"
-    " SET possible_duplicates = possible_duplicates + 1"
-)
-BURY = "UPDATE outbox SET state = 1, last_error = ?, tried_at = ? WHERE sequence = ?"
-BURY_FOLLOWERS = (
-    "UPDATE outbox SET state = 1, last_error = ?, tried_at = ?"
-    " WHERE charger_id = ? AND state = 0 AND local_tx = ?"
-)
-BOOT = (
-    "INSERT INTO proxy_chargers (remote_id, charger_id, boot_digest, interval_s)"
-    " VALUES (?, ?, ?, ?) ON CONFLICT (remote_id, charger_id) DO UPDATE"
-    " SET boot_digest = excluded.boot_digest, interval_s = excluded.interval_s"
-)
-
 
 class Store:
     """What waits for one remote, and what is known of it.
@@ -122,25 +75,32 @@ class Store:
         action: str,
         payload: bytes,
         at: datetime,
+        message_id: str = "",
     ) -> None:
-        """Queue a message; one that is told again makes no second row."""
-        digest = payloads.digest(action, payload)
-        periodic = action == "MeterValues" and payloads.is_periodic(payload)
-        unit.execute(PUT, (charger_id, local_tx, action, payload, digest, periodic, micros(at)))
+        """Queue a message; one that is told again makes no second row.
+
+        :param message_id: the charger's, of a message that may well say the same as another
+        """
+        digest = payloads.digest(action, payload, message_id)
+        is_samples = action == "MeterValues"
+        periodic = is_samples and payloads.is_periodic(payload)
+        sql = statements.PUT_SAMPLES if is_samples else statements.PUT
+        row = (charger_id, local_tx, action, payload, digest, periodic, micros(at))
+        unit.execute(sql, row)
         if action == STOP:
-            unit.execute(ENDED, (self.remote_id, charger_id, local_tx))
+            unit.execute(statements.ENDED, (self.remote_id, charger_id, local_tx))
 
     def put_latest(
         self, unit: Unit, charger_id: str, kind: str, action: str, payload: bytes
     ) -> None:
         """Note a message of which only the newest counts."""
-        unit.execute(PUT_LATEST, (charger_id, kind, action, payload))
+        unit.execute(statements.PUT_LATEST, (charger_id, kind, action, payload))
 
     # --- what the core reads ----------------------------------------------------
 
     def window(self, charger_id: str, limit: int) -> list[Row]:
         """Give the first rows that wait, oldest first."""
-        found = self._peek(WINDOW, charger_id, limit)
+        found = self._peek(statements.WINDOW, charger_id, limit)
         return [
             Row(
                 sequence=one[0],
@@ -272,20 +232,20 @@ class Store:
     def _write(self, unit: Unit, charger_id: str, change: Change, now: int | None) -> None:
         remote_id, execute = self.remote_id, unit.execute
         if isinstance(change, Delivered):
-            execute(FORGET_SENT, (charger_id,))
-            execute(KEEP_SENT, (change.row.sequence,))
+            execute(statements.FORGET_SENT, (charger_id,))
+            execute(statements.KEEP_SENT, (change.row.sequence,))
             if change.remote_tx is not None:
                 map_row = (charger_id, change.row.local_tx, change.remote_tx, change.stop_wanted)
-                execute(MAP, (remote_id, *map_row, now))
+                execute(statements.MAP, (remote_id, *map_row, now))
         elif isinstance(change, Failed):
-            execute(FAILED, (change.attempts, change.error, now, change.sequence))
+            execute(statements.FAILED, (change.attempts, change.error, now, change.sequence))
             if change.resent:
-                execute(DUPLICATE, (remote_id, charger_id))
+                execute(statements.DUPLICATE, (remote_id, charger_id))
         elif isinstance(change, Dead):
-            execute(BURY, (change.error, now, change.row.sequence))
+            execute(statements.BURY, (change.error, now, change.row.sequence))
             if change.followers and change.row.local_tx is not None:
                 words = change.error_of_followers
-                execute(BURY_FOLLOWERS, (words, now, charger_id, change.row.local_tx))
+                execute(statements.BURY_FOLLOWERS, (words, now, charger_id, change.row.local_tx))
         elif isinstance(change, LatestDelivered):
             execute(
                 "UPDATE proxy_latest SET delivered = ? WHERE charger_id = ? AND kind = ?",
@@ -303,7 +263,7 @@ class Store:
     ) -> None:
         remote_id, execute = self.remote_id, unit.execute
         if isinstance(change, BootAccepted):
-            execute(BOOT, (remote_id, charger_id, change.digest, change.interval_s))
+            execute(statements.BOOT, (remote_id, charger_id, change.digest, change.interval_s))
         elif isinstance(change, TagWord):
             key = tag_key(change.id_tag)
             if change.status == "Accepted":
@@ -317,7 +277,7 @@ class Store:
                     (remote_id, key, change.id_tag, change.status, now),
                 )
         elif isinstance(change, StopAsked):
-            execute(ENDED, (remote_id, charger_id, change.local_tx))
+            execute(statements.ENDED, (remote_id, charger_id, change.local_tx))
         elif isinstance(change, ReservationGiven):
             execute(
                 "INSERT OR IGNORE INTO proxy_reservations (remote_id, charger_id,"

@@ -20,6 +20,7 @@ from gway.projects.ocpp.facts import (
     TagStatus,
     Transaction,
 )
+from gway.projects.ocpp.proxy import payloads, schema
 from gway.projects.ocpp.proxy.intake import Intake
 from gway.projects.ocpp.proxy.ports import (
     BootAccepted,
@@ -138,6 +139,37 @@ def test_what_is_told_again_makes_no_second_row_even_after_its_delivery(store: S
     commit(store, Delivered(store.window("CP1", 1)[0]))
     put(store, 1, "MeterValues", b'{"a":1}')
     assert store.window("CP1", 8) == []
+
+
+def told_in_order(store: Store) -> list[bytes]:
+    return [row.payload for row in store.window("CP1", 100)]
+
+
+def test_values_are_told_again_only_if_no_other_of_the_transaction_came_between(
+    store: Store,
+) -> None:
+    for payload in (b"a", b"a", b"a", b"b", b"b", b"a"):
+        put(store, 1, "MeterValues", payload)
+        put(store, 2, "MeterValues", b"2" + payload)
+    assert [one for one in told_in_order(store) if len(one) == 1] == [b"a", b"b", b"a"]
+    for row in store.window("CP1", 100):
+        commit(store, Delivered(row))
+    put(store, 2, "MeterValues", b"2a")
+    assert told_in_order(store) == []
+
+
+def test_what_was_queued_before_is_kept_when_the_tables_are_brought_forward(
+    database: Database,
+) -> None:
+    database.migrate(schema.COMPONENT, schema.STEPS[:1])
+    database.execute(
+        "INSERT INTO outbox (charger_id, local_tx, action, payload, digest, periodic, state, at)"
+        " VALUES ('CP1', 1, 'StartTransaction', x'7b7d', ?, 0, 0, 0)",
+        (payloads.digest("StartTransaction", b"{}"),),
+    )
+    store = open_store(database, URL)
+    put(store, 1, "StartTransaction")
+    assert told_in_order(store) == [b"{}"]
 
 
 def test_a_dead_start_takes_its_messages_along(store: Store) -> None:
@@ -448,6 +480,18 @@ def test_of_a_charger_that_was_not_let_in_nothing_is_noted(intake: Intake, store
     intake.admits = lambda charger_id: True
     intake.frame(frame(boot, "BootNotification"))
     assert ([one.kind for one in store.latest("CP1")], told) == (["Boot"], ["CP1"])
+
+
+def test_a_state_that_comes_again_is_told_again_and_a_repetition_is_not(
+    intake: Intake, store: Store
+) -> None:
+    intake.also = frozenset({"FirmwareStatusNotification"})
+    states = ["Downloading", "DownloadFailed", "Downloading", "DownloadFailed", "Downloaded"]
+    for number, state in enumerate(states):
+        text = f'[2,"m{number}","FirmwareStatusNotification",{{"status":"{state}"}}]'
+        for _ in range(2):
+            intake.frame(frame(text, "FirmwareStatusNotification"))
+    assert told_in_order(store) == [b'{"status":"%b"}' % state.encode() for state in states]
 
 
 ACCEPTED = TagDecision(TagStatus.ACCEPTED, source="allow list")
