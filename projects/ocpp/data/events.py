@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from gway.projects.ocpp.data import history, queries
 from gway.projects.ocpp.data.codec import micros, when
 from gway.projects.sql.database import Row, rows
 
-AROUND = timedelta(minutes=10)  # before the start and after the stop
+AROUND = 600_000_000  # microseconds before the start and after the stop
+BEFORE = (
+    "SELECT stopped_at FROM transactions WHERE charger_id = ? AND connector_id = ?"
+    " AND started_at <= ? AND sequence < ? ORDER BY started_at DESC, sequence DESC LIMIT 1"
+)
+AFTER = (
+    "SELECT started_at FROM transactions WHERE charger_id = ? AND connector_id = ?"
+    " AND started_at >= ? AND sequence > ? ORDER BY started_at, sequence LIMIT 1"
+)
 
 FLAGS = {
     "bad-timestamp": "a time that the charger sent cannot be read",
@@ -35,16 +43,34 @@ def events(
 
     :param transaction: as `reports.public_transaction` shows it
     """
-    begin = transaction["started_at"] - AROUND
-    end = (transaction["stopped_at"] or now) + AROUND
+    first, last = _span(connection, transaction, now)
     found = [
         *_start_and_stop(transaction),
-        *_statuses(connection, transaction, begin, end),
-        *_faults(connection, transaction, begin, end),
-        *_commands(connection, transaction, begin, end),
+        *_statuses(connection, transaction, first, last),
+        *_faults(connection, transaction, first, last),
+        *_commands(connection, transaction, first, last),
         *_own_words(connection, transaction["transaction_id"]),
     ]
     return sorted(found, key=lambda event: event["at"])
+
+
+def _span(connection: sqlite3.Connection, one: Mapping[str, Any], now: datetime) -> tuple[int, int]:
+    """Say from when to when things belong to a transaction, in microseconds.
+
+    The sessions before and after it at the same connector bound it; what the charger told
+    between two of them belongs to both.
+    """
+    began, ended = micros(one["started_at"]) or 0, micros(one["stopped_at"] or now) or 0
+    which = (one["charger_id"], one["connector_id"], began, one["sequence"])
+    before = connection.execute(BEFORE, which).fetchone()
+    after = connection.execute(AFTER, which).fetchone()
+    first, last = began - AROUND, ended + AROUND
+    # A late stop may have come when the next session was on: a session's own time is shown.
+    if before is not None and before[0] is not None:
+        first = max(first, min(began, before[0] + 1))
+    if after is not None:
+        last = min(last, max(ended, after[0] - 1))
+    return first, last
 
 
 def _event(
@@ -65,9 +91,8 @@ def _start_and_stop(one: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _statuses(
-    connection: sqlite3.Connection, one: Mapping[str, Any], begin: datetime, end: datetime
+    connection: sqlite3.Connection, one: Mapping[str, Any], first: int, last: int
 ) -> Iterator[dict[str, Any]]:
-    first, last = micros(begin) or 0, micros(end) or 0
     for row in history.statuses(connection, one["charger_id"], one["connector_id"], first, last):
         where = "charger" if row["connector_id"] == 0 else f"connector {row['connector_id']}"
         fault = "" if row["error_code"] == "NoError" else f", {row['error_code']}"
@@ -77,7 +102,7 @@ def _statuses(
 
 
 def _faults(
-    connection: sqlite3.Connection, one: Mapping[str, Any], begin: datetime, end: datetime
+    connection: sqlite3.Connection, one: Mapping[str, Any], first: int, last: int
 ) -> Iterator[dict[str, Any]]:
     """Faults of the time before status changes were kept; later ones are among those."""
     found = rows(
@@ -86,7 +111,7 @@ def _faults(
         " AND e.at BETWEEN ? AND ? AND NOT EXISTS (SELECT 1 FROM status_changes AS s WHERE"
         " s.charger_id = e.charger_id AND s.connector_id = e.connector_id AND s.at = e.at)"
         " ORDER BY e.at LIMIT 100",
-        (one["charger_id"], one["connector_id"], micros(begin), micros(end)),
+        (one["charger_id"], one["connector_id"], first, last),
     )
     for row in found:
         info = f" ({row['info']})" if row["info"] else ""
@@ -94,13 +119,13 @@ def _faults(
 
 
 def _commands(
-    connection: sqlite3.Connection, one: Mapping[str, Any], begin: datetime, end: datetime
+    connection: sqlite3.Connection, one: Mapping[str, Any], first: int, last: int
 ) -> Iterator[dict[str, Any]]:
     found: list[Row] = rows(
         connection,
         "SELECT action, queued_at, status, state, effect FROM commands WHERE charger_id = ?"
         " AND queued_at BETWEEN ? AND ? ORDER BY queued_at LIMIT 100",
-        (one["charger_id"], micros(begin), micros(end)),
+        (one["charger_id"], first, last),
     )
     for row in found:
         outcome = row["status"] or row["state"]

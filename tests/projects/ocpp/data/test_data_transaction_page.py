@@ -145,6 +145,43 @@ def test_events_tell_both_sides_in_order(site: Site) -> None:
     assert "the stop came after we had closed it" in page(site)
 
 
+def test_events_of_the_sessions_before_and_after_are_not_told(site: Site) -> None:
+    def status(word: str, connector_id: int = 1) -> None:
+        said = ConnectorStatus(connector_id, word, time=site.advance(seconds=20), at=site.at)
+        site.tell("ocpp_connector_changed", charger_id="CPX", status=said, at=site.at)
+
+    for number in range(3):
+        status("Preparing")
+        site.advance(seconds=5)
+        started = site.start(meter_start_wh=1_000 + number)
+        site.advance(seconds=1)
+        status(f"Charging {number}")
+        site.advance(minutes=1)
+        site.stop(started, 3_000)
+        status("Finishing")
+    site.start(connector_id=2)  # which bounds nothing
+    status("Available")
+    told = [one["what"] for one in page(site, 2).data["events"] if one["kind"] == "status"]
+    words = ("Finishing", "Preparing", "Charging 1", "Finishing", "Preparing")
+    assert told == [f"connector 1 {word}" for word in words]
+    last = [one["what"] for one in page(site, 3).data["events"]]
+    assert last[-2:] == ["connector 1 Finishing", "connector 1 Available"]
+
+
+def test_a_stop_that_came_in_the_next_session_is_told_with_all_before_it(site: Site) -> None:
+    first = site.start()
+    site.advance(minutes=1)
+    second = site.start(meter_start_wh=2_000)
+    said = ConnectorStatus(connector_id=1, status="Charging", time=site.at, at=site.at)
+    site.tell("ocpp_connector_changed", charger_id="CPX", status=said, at=site.at)
+    site.advance(minutes=1)
+    site.stop(first, 2_000)
+    site.stop(second, 4_000)
+    for number in (1, 2):
+        kinds = [one["kind"] for one in page(site, number).data["events"]]
+        assert kinds == ["start", "status", "stop"]
+
+
 def test_texts_of_chargers_are_escaped(site: Site) -> None:
     evil = "<script>alert('x')</script>"
     site.session(id_tag=evil, tag_reason=evil)
