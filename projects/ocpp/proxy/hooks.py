@@ -36,7 +36,7 @@ class Subscription:
     """Who takes the facts of one gateway; a service."""
 
     def __init__(self, gateway: Gateway) -> None:
-        self._place = gateway.workspace.work()
+        self._now = gateway.now
         self._intake: Intake | None = None
         self._thinner: Thinner | None = None
 
@@ -50,8 +50,13 @@ class Subscription:
         self.close()
         self._intake = intake
         if intake is not None:
-            self._thinner = Thinner(intake.store, partial(percent_used, self._place))
+            place = intake.store.database.path.parent
+            self._thinner = Thinner(intake.store, partial(percent_used, place), self._now)
             self._thinner.begin()
+
+    def look_at_the_disk(self) -> int:
+        """Make room now if there is too little; gives how many samples were left out."""
+        return 0 if self._thinner is None else self._thinner.check()
 
     def close(self) -> None:
         """Look at the disk no more."""

@@ -111,4 +111,11 @@ DROP INDEX outbox_once;
 CREATE INDEX outbox_told ON outbox (charger_id, digest);
 """
 
-STEPS = (FIRST, SECOND)
+# What is found again about a transaction is one line, which counts.
+THIRD = """
+ALTER TABLE proxy_findings ADD COLUMN amount INTEGER NOT NULL DEFAULT 0;
+DELETE FROM proxy_findings WHERE finding_id NOT IN (SELECT max(finding_id) FROM proxy_findings
+    GROUP BY remote_id, charger_id, kind, local_tx);
+"""
+
+STEPS = (FIRST, SECOND, THIRD)

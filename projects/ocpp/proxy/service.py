@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from typing import TYPE_CHECKING, Any
 
 from gway.errors import GwayError
@@ -16,6 +15,7 @@ from gway.projects.ocpp.proxy.options import ALARM
 from gway.projects.ocpp.proxy.ports import LinkState, Options
 from gway.projects.ocpp.proxy.remote import Remote
 from gway.projects.ocpp.proxy.store import open_store
+from gway.projects.ocpp.proxy.thinning import percent_used
 from gway.projects.sql.sql import Databases
 
 if TYPE_CHECKING:
@@ -177,8 +177,7 @@ class Proxy:
 
     def disk_percent(self) -> float:
         """Tell how full the disk of the database is."""
-        usage = shutil.disk_usage(self._gateway.workspace.work())
-        return round(100 * usage.used / (usage.used + usage.free), 1)
+        return round(percent_used(self.running.store.database.path.parent), 1)
 
     # --- told ------------------------------------------------------------------------
 

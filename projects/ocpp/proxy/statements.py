@@ -51,6 +51,14 @@ BURY_FOLLOWERS = (
     "UPDATE outbox SET state = 1, last_error = ?, tried_at = ?"
     " WHERE charger_id = ? AND state = 0 AND local_tx = ?"
 )
+FORGET_FINDING = (
+    "DELETE FROM proxy_findings WHERE remote_id = ? AND charger_id = ? AND kind = ?"
+    " AND local_tx IS ?"
+)
+FINDING = (
+    "INSERT INTO proxy_findings (remote_id, charger_id, kind, text, local_tx, at)"
+    " VALUES (?, ?, ?, ?, ?, ?)"
+)
 BOOT = (
     "INSERT INTO proxy_chargers (remote_id, charger_id, boot_digest, interval_s)"
     " VALUES (?, ?, ?, ?) ON CONFLICT (remote_id, charger_id) DO UPDATE"

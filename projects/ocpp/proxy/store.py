@@ -285,11 +285,10 @@ class Store:
                 (remote_id, charger_id, change.remote_id, change.local_id),
             )
         else:
-            execute(
-                "INSERT INTO proxy_findings (remote_id, charger_id, kind, text, local_tx, at)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
-                (remote_id, charger_id, change.kind, change.text, change.local_tx, now),
-            )
+            known = (remote_id, charger_id, change.kind, change.local_tx)
+            execute(statements.FORGET_FINDING, known)
+            found = (remote_id, charger_id, change.kind, change.text, change.local_tx, now)
+            execute(statements.FINDING, found)
 
     def _peek(self, sql: str, *params: object) -> list[tuple[Any, ...]]:
         def read(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:

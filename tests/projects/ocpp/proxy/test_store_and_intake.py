@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,8 @@ from gway.projects.ocpp.facts import (
     TagStatus,
     Transaction,
 )
-from gway.projects.ocpp.proxy import payloads, schema
+from gway.projects.ocpp.proxy import payloads, schema, thinning
+from gway.projects.ocpp.proxy.hooks import Subscription
 from gway.projects.ocpp.proxy.intake import Intake
 from gway.projects.ocpp.proxy.ports import (
     BootAccepted,
@@ -40,6 +42,7 @@ from gway.projects.ocpp.proxy.store import Store, open_store
 from gway.projects.ocpp.proxy.thinning import Thinner, thin
 from gway.projects.ocpp.receipts import Receipt
 from gway.projects.sql.database import Database
+from gway.resolver import Gateway
 
 AT = datetime(2027, 1, 1, tzinfo=UTC)
 URL = "ws://remote.example/ocpp"
@@ -329,15 +332,58 @@ def test_only_periodic_samples_of_the_oldest_transactions_are_left_out(store: St
     assert [row.action[:5] for row in store.window("CP1", 100)] == (
         ["Start", "Meter", "Meter", "StopT"] * 2
     )
-    found = store.database.query("SELECT DISTINCT kind, local_tx FROM proxy_findings")
-    assert found == [{"kind": "thinned", "local_tx": 1}, {"kind": "thinned", "local_tx": 2}]
+    found = store.database.query("SELECT kind, local_tx, text FROM proxy_findings")
+    assert [(one["kind"], one["local_tx"]) for one in found] == [("thinned", 1), ("thinned", 2)]
+    assert all(one["text"].startswith("5 samples of transaction") for one in found)
 
 
-def test_nothing_is_left_out_while_there_is_room(store: Store) -> None:
+def an_hour_later() -> datetime:
+    return AT + timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("used", "many", "old_s", "removed"),
+    [(95.1, 10, 600, 4), (94.9, 10, 600, 0), (99.9, 11, 600, 0), (99.9, 10, 3_601, 0)],
+    ids=["full", "room on the disk", "a short queue", "a queue that moves"],
+)
+def test_samples_are_left_out_only_for_a_long_old_queue_on_a_full_disk(
+    store: Store, used: float, many: int, old_s: float, removed: int
+) -> None:
     for number in range(10):
         put(store, 1, "MeterValues", PERIODIC % number)
-    assert Thinner(store, lambda: 94.9).check() == 0
-    assert Thinner(store, lambda: 95.1).check() == 4
+    thinner = Thinner(store, lambda: used, an_hour_later, many=many, old_s=old_s)
+    assert thinner.check() == removed
+
+
+def test_no_more_samples_are_left_out_than_room_is_needed(store: Store) -> None:
+    for number in range(100):
+        put(store, 1, "MeterValues", (PERIODIC % number).ljust(10_000))
+    thinner = Thinner(store, lambda: 99.9, an_hour_later, many=10, spare_bytes=100_000)
+    assert [thinner.check() for _ in range(3)] == [49, 0, 0]
+    assert len(store.window("CP1", 100)) == 51
+
+
+def test_the_disk_that_is_looked_at_is_that_of_the_database(
+    gw: Gateway, intake: Intake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Path] = []
+
+    def usage(path: Path) -> tuple[int, int, int]:
+        asked.append(path)
+        return shutil._ntuple_diskusage(100, 50, 50)
+
+    monkeypatch.setattr(thinning.shutil, "disk_usage", usage)
+    subscription: Subscription = gw.service(Subscription)
+    subscription.intake = intake
+    assert subscription.look_at_the_disk() == 0
+    assert asked == [tmp_path]
+
+
+def test_what_is_found_again_is_told_once(store: Store) -> None:
+    for text in ("first", "second"):
+        commit(store, Finding("kind", text, 1), Finding("kind", text))
+    found = store.database.query("SELECT text, local_tx FROM proxy_findings ORDER BY finding_id")
+    assert [tuple(one.values()) for one in found] == [("second", 1), ("second", None)]
 
 
 SERVING = """
@@ -357,7 +403,8 @@ for number in range(10):
     store.put(unit, "CP1", 1, "MeterValues", b"%d" % number, datetime.now(UTC))
 database.wait_for(unit)
 used = [96.0]
-thinner = thinning.Thinner(store, lambda: used[0])
+now = lambda: datetime(2100, 1, 1, tzinfo=UTC)
+thinner = thinning.Thinner(store, lambda: used[0], now, many=0)
 thinner.begin()
 with gevent.Timeout(20):
     while len(store.window("CP1", 100)) > 2:
