@@ -26,12 +26,19 @@ PAGES: dict[str, tuple[str, ...]] = {
     "garage.view_places": ("", "?sort=-width_m"),
     "garage.view_rules": ("",),
     "ocpp.csms.view_active_chargers": ("?status=Offline",),
+    "ocpp.csms.view_charger_commands": ("?charger_id=CP-GARAGE-1", "?charger_id=YARD-3"),
+    "ocpp.csms.view_charger_configuration": ("?charger_id=CP-GARAGE-1", "?charger_id=YARD-3"),
     "ocpp.csms.view_charger_detail": ("?charger_id=CP-GARAGE-1", "?charger_id=YARD-3"),
+    "ocpp.csms.view_charger_messages": (
+        "?charger_id=CP-GARAGE-1",
+        "?charger_id=CP-GARAGE-1&errors=true",
+    ),
     "ocpp.csms.view_charger_status": ("", "?q=nobody"),
     "ocpp.csms.view_charger_transactions": (
         "?charger_id=CP-GARAGE-1&since=2020-01-01",
         "?charger_id=YARD-3",
     ),
+    "ocpp.csms.view_refused_chargers": ("", "?q=nobody"),
     "ocpp.data.view_charger_details": ("", "?charger_id=CP-GARAGE-1", "?id_tag=nobody"),
     "ocpp.data.view_charger_summary": ("", "?q=nobody"),
     "ocpp.data.view_index": ("",),
@@ -76,7 +83,10 @@ WRONG = {
 }
 OF_ONE = frozenset(
     {
+        "ocpp.csms.view_charger_commands",
+        "ocpp.csms.view_charger_configuration",
         "ocpp.csms.view_charger_detail",
+        "ocpp.csms.view_charger_messages",
         "ocpp.csms.view_charger_transactions",
         "ocpp.data.view_transaction",
         "web.auth.view_token",

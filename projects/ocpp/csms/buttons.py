@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from gway import access, gw
 from gway.projects.ocpp.csms import orders
-from gway.projects.ocpp.csms.detail import shown_commands
 from gway.projects.ocpp.csms.orders import Action, AvailabilityType, ResetType, Trigger
 from gway.projects.ocpp.csms.pages import PAGES
+from gway.projects.ocpp.csms.pages_commands import shown_commands
 from gway.projects.ocpp.csms.readmodel import transaction_row
 from gway.projects.ocpp.csms.topics import topic_of
 from gway.web.page import Page

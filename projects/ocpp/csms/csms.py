@@ -34,9 +34,6 @@ from gway.projects.ocpp.csms.buttons import (
 )
 from gway.projects.ocpp.csms.detail import (
     render_charger_state,
-    render_command_log,
-    render_configuration,
-    render_message_log,
     view_charger_detail,
 )
 from gway.projects.ocpp.csms.forms import (
@@ -86,6 +83,24 @@ from gway.projects.ocpp.csms.pages import (
     view_active_chargers,
     view_charger_status,
 )
+from gway.projects.ocpp.csms.pages_commands import (
+    render_charger_commands,
+    render_command_log,
+    view_charger_commands,
+)
+from gway.projects.ocpp.csms.pages_keys import (
+    render_configuration,
+    view_charger_configuration,
+)
+from gway.projects.ocpp.csms.pages_messages import (
+    render_charger_messages,
+    render_message_log,
+    view_charger_messages,
+)
+from gway.projects.ocpp.csms.pages_refused import (
+    render_refused_chargers,
+    view_refused_chargers,
+)
 from gway.projects.ocpp.csms.period import (
     render_charger_transactions,
     view_charger_transactions,
@@ -129,12 +144,15 @@ __all__ = [
     "remote_start",
     "remote_stop",
     "render_charger_cards",
+    "render_charger_commands",
+    "render_charger_messages",
     "render_charger_state",
     "render_charger_transactions",
     "render_command_answer",
     "render_command_log",
     "render_configuration",
     "render_message_log",
+    "render_refused_chargers",
     "reset",
     "send",
     "setup_app",
@@ -142,7 +160,10 @@ __all__ = [
     "tune",
     "unlock_connector",
     "view_active_chargers",
+    "view_charger_commands",
+    "view_charger_configuration",
     "view_charger_detail",
+    "view_charger_messages",
     "view_charger_status",
     "view_charger_transactions",
     "view_post_approve",
@@ -175,6 +196,7 @@ __all__ = [
     "view_post_trigger_message",
     "view_post_unlock_connector",
     "view_post_update_firmware",
+    "view_refused_chargers",
     "watch",
     "ws_connect",
 ]

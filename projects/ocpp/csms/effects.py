@@ -32,7 +32,12 @@ class Effect(msgspec.Struct, frozen=True):
 
 Payload = Mapping[str, object]
 _JOBS_DONE = frozenset(
-    {"Uploaded", "UploadFailed", "Installed", "InstallationFailed", "DownloadFailed"}
+    {
+        *("Uploaded", "UploadFailed", "Installed", "InstallationFailed", "DownloadFailed"),
+        # of logs and signed firmware
+        *("UploadFailure", "BadMessage", "NotSupportedOperation", "PermissionDenied"),
+        *("InvalidSignature", "InstallVerificationFailed"),
+    }
 )
 
 
@@ -88,9 +93,12 @@ EFFECTS: Mapping[str, Callable[[Payload, Event], Effect | None]] = {
     "RemoteStopTransaction": _remote_stop,
     "Reset": _reset,
     "TriggerMessage": _trigger,
+    "ExtendedTriggerMessage": _trigger,
     "ChangeAvailability": _availability,
     "UpdateFirmware": _job("FirmwareStatusNotification"),
     "GetDiagnostics": _job("DiagnosticsStatusNotification"),
+    "SignedUpdateFirmware": _job("SignedFirmwareStatusNotification"),
+    "GetLog": _job("LogStatusNotification"),
 }
 
 

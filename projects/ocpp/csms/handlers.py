@@ -26,13 +26,14 @@ from gway.projects.ocpp.facts import (
     ErrorReport,
     Orphan,
     Purpose,
+    SecurityEvent,
     TagStatus,
     Transaction,
 )
 from gway.projects.ocpp.messages import payloads_charger as p
-from gway.projects.ocpp.messages.catalogue import MONEY_ACTIONS, SERVED
+from gway.projects.ocpp.messages.catalogue import DURABLE_ACTIONS, SERVED
 from gway.projects.ocpp.messages.shapes import IdTagInfo, Payload
-from gway.projects.ocpp.messages.times import format_time
+from gway.projects.ocpp.messages.times import format_time, parse_time
 from gway.projects.ocpp.receipts import Receipt
 from gway.projects.ocpp.transactions.rules import Flag, is_historical
 from gway.projects.ocpp.transactions.words import Metered, StopKind, Stopped
@@ -46,6 +47,12 @@ Money = Callable[[Charger, Any, datetime, msgspec.Raw, tuple[str, ...]], Outcome
 _STOPPED = p.StopTransactionConf()
 _METERED = p.MeterValuesConf()
 _NOTED = p.StatusNotificationConf()
+_EVENT_KEPT = p.SecurityEventNotificationConf()
+_KEPT: dict[str, Payload] = {
+    "MeterValues": _METERED,
+    "StopTransaction": _STOPPED,
+    "SecurityEventNotification": _EVENT_KEPT,
+}
 
 
 class Handlers:
@@ -58,10 +65,10 @@ class Handlers:
     def __init__(self, central: CentralSystem) -> None:
         self.central = central
         self.plain: dict[str, Plain] = {
-            action: getattr(self, handler_name(action)) for action in SERVED - MONEY_ACTIONS
+            action: getattr(self, handler_name(action)) for action in SERVED - DURABLE_ACTIONS
         }
         self.money: dict[str, Money] = {
-            action: getattr(self, handler_name(action)) for action in MONEY_ACTIONS
+            action: getattr(self, handler_name(action)) for action in DURABLE_ACTIONS
         }
 
     # --- plain ---
@@ -155,14 +162,36 @@ class Handlers:
         self._job(charger, "FirmwareStatusNotification", told.status, at)
         return p.FirmwareStatusNotificationConf()
 
-    def _job(self, charger: Charger, action: str, status: str, at: datetime) -> None:
+    def on_signed_firmware_status_notification(
+        self, charger: Charger, told: p.SignedFirmwareStatusNotification, at: datetime
+    ) -> p.SignedFirmwareStatusNotificationConf:
+        """Follow an update of signed firmware."""
+        action = "SignedFirmwareStatusNotification"
+        self._job(charger, action, told.status, at, told.request_id)
+        return p.SignedFirmwareStatusNotificationConf()
+
+    def on_log_status_notification(
+        self, charger: Charger, told: p.LogStatusNotification, at: datetime
+    ) -> p.LogStatusNotificationConf:
+        """Follow an upload of a log."""
+        self._job(charger, "LogStatusNotification", told.status, at, told.request_id)
+        return p.LogStatusNotificationConf()
+
+    def _job(
+        self,
+        charger: Charger,
+        action: str,
+        status: str,
+        at: datetime,
+        request_id: int | None = None,
+    ) -> None:
         charger.jobs = {**(charger.jobs or {}), action: status}
         self.central.emit(
             "ocpp_status_told",
             charger_id=charger.charger_id,
             action=action,
             status=status,
-            request_id=None,
+            request_id=request_id,
             at=at,
         )
         self.central.observe(charger, Event("job", action=action, status=status), at)
@@ -272,6 +301,29 @@ class Handlers:
 
         return Outcome(answer, store)
 
+    def on_security_event_notification(
+        self,
+        charger: Charger,
+        told: p.SecurityEventNotification,
+        at: datetime,
+        raw: msgspec.Raw,
+        flags: tuple[str, ...],
+    ) -> Outcome:
+        """Keep an event of a charger's security; the charger repeats it until it is answered."""
+        event = SecurityEvent(
+            charger_id=charger.charger_id,
+            type=told.type,
+            tech_info=told.tech_info,
+            time=parse_time(told.timestamp),
+            time_raw=told.timestamp,
+            at=at,
+        )
+
+        def store(receipt: Receipt) -> None:
+            self.central.emit("ocpp_security_event_reported", event=event, receipt=receipt)
+
+        return Outcome(_EVENT_KEPT, store)
+
     def _conflict(
         self,
         charger: Charger,
@@ -314,8 +366,8 @@ class Handlers:
 
     def keep(self, charger: Charger, action: str, raw: msgspec.Raw, at: datetime) -> Outcome:
         """Keep a money message that we failed to handle, and answer it as valid."""
-        answer: Payload = _METERED if action == "MeterValues" else _STOPPED
-        if action == "StartTransaction":
+        answer = _KEPT.get(action)
+        if answer is None:
             transaction_id = self.central.decisions.next_transaction_id(charger)
             info = IdTagInfo(status=TagStatus.INVALID.value)
             answer = p.StartTransactionConf(id_tag_info=info, transaction_id=transaction_id)

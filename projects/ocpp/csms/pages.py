@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from gway import gw
 from gway.errors import UsageError
 from gway.projects.ocpp.csms.addresses import address_for_chargers
-from gway.projects.ocpp.csms.admission import Refused
 from gway.projects.ocpp.csms.charger import Charger
 from gway.projects.ocpp.csms.powers import sparkline
 from gway.projects.ocpp.csms.readmodel import (
@@ -170,6 +169,8 @@ def _rows(q: str, status: str, sort: Sort, page: int, per_page: int | None) -> l
 
 
 def _cards(q: str, status: str, sort: Sort, page: int, per_page: int | None) -> Row:
+    from gway.projects.ocpp.csms.pages_refused import latest_refused  # which needs PAGES
+
     central = _central()
     _window(page, per_page)
     size = per_page or SHOWN_CHARGERS
@@ -177,7 +178,6 @@ def _cards(q: str, status: str, sort: Sort, page: int, per_page: int | None) -> 
     known = find_chargers(central, sort=sort)
     fitting = find_chargers(central, search=q, status=status, sort=sort) if q or status else known
     shown = fitting[(page - 1) * size : page * size]
-    address = address_for_chargers("ocpp.csms")
     return {
         "cards": [_card(central, charger, now) for charger in shown],
         "counts": _counts(known),
@@ -186,9 +186,9 @@ def _cards(q: str, status: str, sort: Sort, page: int, per_page: int | None) -> 
         "page_number": page,
         "pages": max(1, -(-len(fitting) // size)),
         "fits": bool(fitting),
-        "refused": [_refused(row, address) for row in central.door.refused.rows()],
+        "refused": latest_refused(),
         "simulator": not known and _has_simulator(),
-        "ws_example": address,
+        "ws_example": address_for_chargers("ocpp.csms"),
     }
 
 
@@ -224,33 +224,6 @@ def session_shown(central: CentralSystem, transaction: Row | None) -> Row | None
     if transaction is None:
         return None
     return {**transaction, "line": sparkline(central.powers.of(transaction["transaction_id"]))}
-
-
-def _refused(row: Refused, address: str) -> Row:
-    """Say what helps a charger that was turned away."""
-    there = address.replace("CHARGER_ID", row.charger_id)
-    advice = {
-        "path": f"Set the charger's address to {there}",
-        "id": "Give the charger an id of 1 to 48 letters, digits, dashes or dots.",
-        "subprotocol": "It has to speak OCPP 1.6-J; if it offers no subprotocol at all,"
-        " set up ocpp.csms with --lenient-subprotocol.",
-        "unknown": "Approve it if it is yours; it comes in when it tries again.",
-        "key": f"Give the charger its key, or set the one it has: gway ocpp.keys set-key"
-        f" {row.charger_id}",
-        "taken": "Two chargers have this id: give one another. With a key, the newest wins.",
-        "tries": "Wait a minute, and give the charger the right key meanwhile.",
-    }
-    return {
-        "charger_id": row.charger_id,
-        "path": row.path,
-        "remote_addr": row.remote_addr,
-        "status": row.status,
-        "reason": row.reason,
-        "at": row.at,
-        "times": row.times,
-        "advice": advice.get(row.kind, "The log of the server says more."),
-        "approvable": row.kind == "unknown",
-    }
 
 
 def _has_simulator() -> bool:

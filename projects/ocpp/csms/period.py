@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gway import gw
 from gway.projects.ocpp.csms.pages import PAGES
+from gway.projects.ocpp.csms.topics import topic_of
 from gway.web.page import Page
 from gway.web.request import CURRENT
 from gway.web.tables import Column, Table, table_from
@@ -66,6 +67,7 @@ def view_charger_transactions(
         "transactions_page",
         title=f"Transactions of {charger_id}",
         styles=("csms.css",),
+        topic=topic_of(charger_id),
         **_known_period(charger_id, since, until, tx_q, tx_sort, tx_page, tx_per_page),
     )
 

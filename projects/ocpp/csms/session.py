@@ -14,7 +14,7 @@ from gway.projects.ocpp.csms.effects import Event
 from gway.projects.ocpp.csms.money import Settlement
 from gway.projects.ocpp.csms.runtime import LARGE, LARGE_COUNTS
 from gway.projects.ocpp.facts import Direction, Frame, Link
-from gway.projects.ocpp.messages.catalogue import MONEY_ACTIONS, SERVED
+from gway.projects.ocpp.messages.catalogue import DURABLE_ACTIONS, MONEY_ACTIONS, SERVED
 from gway.projects.ocpp.messages.codec import (
     decode_request,
     encode_call,
@@ -183,6 +183,9 @@ class Session:
             Settlement(self, call, payload, flags, at).run()
             return payload, None
         payload = aside(len(raw), decode_request, action, raw, SERVED)
+        if action in DURABLE_ACTIONS:
+            Settlement(self, call, payload, (), at).run()
+            return payload, None
         answer = self.central.handlers.plain[action](charger, payload, at)
         return payload, _result(call.message_id, answer)
 

@@ -58,6 +58,7 @@ def charger(row: Row) -> dict[str, Any]:
         "transactions": _listed(map(_transaction, row["transactions"])),
         "faults": _listed(map(_fault, row["faults"])),
         "commands": len(row["commands"]),
+        "configuration": f"{len(row['configuration']['keys'])} keys",
         "frames": len(row["frames"]),
     }
 

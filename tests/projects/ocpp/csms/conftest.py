@@ -19,12 +19,14 @@ from typing import Any
 
 import pytest
 
-from gway import hookimpl
+from gway import hookimpl, resolver
 from gway.projects.ocpp.csms.central import CentralSystem, Item
 from gway.projects.ocpp.facts import Admission, ChargerMemory, Knock, TagDecision, Transaction
 from gway.projects.ocpp.receipts import Receipt
 from gway.resolver import Gateway
+from gway.web.routes import Site as WebSite
 from gway.web.ws import Accept, Refuse, Upgrade
+from tests.projects.ocpp.csms.browsing import Browser
 
 # --- in the process -----------------------------------------------------------
 
@@ -462,6 +464,22 @@ def line(site: Site) -> Line:
     line = site.line()
     assert line.boot()["status"] == "Accepted"
     return line
+
+
+@pytest.fixture
+def serving(site: Site) -> Iterator[Site]:
+    """The site as the gateway's own central system, with its pages on the web."""
+    site.gateway._services[CentralSystem] = site.central
+    site.gateway.serving = True
+    site.gateway.service(WebSite).mount("ocpp.csms")
+    with resolver.use(site.gateway):
+        yield site
+        site.gateway.close()
+
+
+@pytest.fixture
+def browser(serving: Site) -> Browser:
+    return Browser(serving.gateway.service(WebSite))
 
 
 # --- as a process -------------------------------------------------------------

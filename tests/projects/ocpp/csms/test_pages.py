@@ -6,15 +6,12 @@ import csv
 import io
 import json
 import re
-from dataclasses import dataclass
 from datetime import timedelta
 from urllib.parse import urlencode
 
 import pytest
 
-from gway import resolver
 from gway.projects.ocpp.csms import csms
-from gway.projects.ocpp.csms.central import CentralSystem
 from gway.projects.ocpp.csms.commands import HISTORY
 from gway.projects.ocpp.csms.configuration import KEPT_KEYS, LONGEST_VALUE
 from gway.projects.ocpp.csms.pages import SHOWN_CHARGERS
@@ -23,8 +20,8 @@ from gway.projects.ocpp.data.store import Store as Stored
 from gway.projects.ocpp.facts import ChargerMemory
 from gway.projects.ocpp.messages.catalogue import CENTRAL_SYSTEM_ACTIONS
 from gway.web.routes import Site as WebSite
+from tests.projects.ocpp.csms.browsing import BASE
 
-BASE = "/ocpp/csms"
 DETAIL = f"{BASE}/charger-detail?charger_id=CPX"
 LOG = f"/render{BASE}/command-log?charger_id=CPX"
 CHARGER = f"{BASE}/charger?charger_id=CPX"
@@ -32,74 +29,6 @@ CONFIGURATION = f"/render{BASE}/configuration?charger_id=CPX"
 EVIL = "<script>x</script>"
 LATER = "2030-01-02T03:04:00Z"
 SAFE = "&lt;script&gt;x&lt;/script&gt;"
-
-
-@dataclass
-class Answer:
-    status: int
-    text: str
-
-    @property
-    def words(self) -> str:
-        """The text that a reader sees, on one line."""
-        return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", self.text))
-
-
-class Browser:
-    """Asks the site as a browser on this machine does."""
-
-    def __init__(self, web: WebSite) -> None:
-        self.web = web
-        self.cookie = ""
-
-    def get(self, path: str, **more: str) -> Answer:
-        return self._ask("GET", path, more=more)
-
-    def post(self, name: str, *, scripted: bool = False, csrf: str = "", **form) -> Answer:
-        """Send a form of a charger's page; `scripted` as the page's script does."""
-        page = self.get(f"{BASE}/charger-status").text
-        token = page.partition('name="gway-csrf" content="')[2].partition('"')[0]
-        values = {"csrf": csrf or token, "charger_id": "CPX", **form}
-        more = {"HTTP_X_GWAY_FRAGMENT": "1"} if scripted else {}
-        return self._ask("POST", f"{BASE}/{name}", urlencode(values).encode(), more)
-
-    def _ask(self, method: str, path: str, body: bytes = b"", more=None) -> Answer:
-        path, _, query = path.partition("?")
-        environ = {
-            "REQUEST_METHOD": method,
-            "PATH_INFO": path,
-            "QUERY_STRING": query,
-            "SERVER_PORT": "8888",
-            "REMOTE_ADDR": "127.0.0.1",
-            "HTTP_HOST": "127.0.0.1:8888",
-            "HTTP_ORIGIN": "http://127.0.0.1:8888",
-            "HTTP_COOKIE": self.cookie,
-            "CONTENT_TYPE": "application/x-www-form-urlencoded",
-            "CONTENT_LENGTH": str(len(body)),
-            "wsgi.input": io.BytesIO(body),
-            "wsgi.url_scheme": "http",
-            **(more or {}),
-        }
-        got: list = []
-        parts = self.web.wsgi_app(environ, lambda status, headers: got.extend((status, headers)))
-        self.cookie = dict(got[1]).get("Set-Cookie", self.cookie).partition(";")[0]
-        return Answer(int(got[0].split()[0]), b"".join(parts).decode())
-
-
-@pytest.fixture
-def serving(site):
-    """The site as the gateway's own central system, with its pages on the web."""
-    site.gateway._services[CentralSystem] = site.central
-    site.gateway.serving = True
-    site.gateway.service(WebSite).mount("ocpp.csms")
-    with resolver.use(site.gateway):
-        yield site
-        site.gateway.close()
-
-
-@pytest.fixture
-def browser(serving):
-    return Browser(serving.gateway.service(WebSite))
 
 
 @pytest.fixture
