@@ -27,6 +27,7 @@ from gway.projects.ocpp.messages.catalogue import CHARGE_POINT_ACTIONS
 from gway.projects.ocpp.messages.codec import decode_request
 from gway.projects.ocpp.messages.faults import Violation
 from gway.projects.ocpp.messages.framing import Call, parse_frame
+from gway.projects.ocpp.proxy.payloads import STORABLE
 from gway.projects.ocpp.proxy.ports import TagWord
 from gway.projects.ocpp.proxy.store import Store
 from gway.projects.ocpp.receipts import Receipt
@@ -36,7 +37,6 @@ log = logging.getLogger("ocpp.proxy")
 
 TRUSTED = 10_000  # tags that the remote accepted lately
 NO_TRANSACTION = -1  # of a message whose id nobody can have given: no map row ever fits
-STORABLE = 2**63
 LATEST = ("BootNotification", "StatusNotification")
 #: What is queued only if the settings say so (P5).
 OPTIONAL = frozenset(

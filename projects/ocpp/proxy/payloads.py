@@ -13,7 +13,9 @@ from collections.abc import Callable
 
 import msgspec
 
-from gway.projects.ocpp.messages.faults import FORMATION, TYPE, Violation
+from gway.projects.ocpp.messages.faults import FORMATION, PROPERTY, TYPE, Violation
+
+STORABLE = 2**63
 
 Find = Callable[[int], int | None]
 Members = dict[str, msgspec.Raw]
@@ -134,9 +136,12 @@ def _members(payload: bytes) -> Members:
 
 def _integer(value: msgspec.Raw) -> int:
     try:
-        return _INTEGER.decode(value)
+        number = _INTEGER.decode(value)
     except msgspec.DecodeError:
         raise Violation(TYPE, "an id is not an integer", "integer") from None
+    if not -STORABLE <= number < STORABLE:
+        raise Violation(PROPERTY, "an id is beyond 64 bits", "integer")
+    return number
 
 
 _NUMBERS = {

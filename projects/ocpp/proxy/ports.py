@@ -192,7 +192,7 @@ class Store(Protocol):
         """Give the remote's id of a transaction."""
 
     def local_tx(self, charger_id: str, remote_tx: int) -> int | None:
-        """Give our id of a transaction of the remote."""
+        """Give our id of a transaction of the remote; one not above 0 only if it is unique."""
 
     def start_is_dead(self, charger_id: str, local_tx: int) -> bool:
         """Tell whether the start of a transaction is a dead letter."""

@@ -60,6 +60,7 @@ class Sender(Uplink):
         self._rows: deque[Row] = deque()
         self._more = True  # rows may wait in the store beyond those read
         self._latest: list[Latest] = []
+        self._sent_dead: set[int] = set()  # on this connection
         self._aside: dict[str, tuple[int, float]] = {}  # by kind: a version, and until when
         self._boot: Latest | None = None
         self._stale = True  # what is latest must be read again
@@ -74,6 +75,7 @@ class Sender(Uplink):
 
     def _after_begin(self, now: float) -> None:
         self._booted = False
+        self._sent_dead.clear()
         self._boot_at = self._beat_at = now
         self._more = self._stale = True
 
@@ -202,6 +204,11 @@ class Sender(Uplink):
         return True
 
     def _send_row(self, row: Row) -> None:
+        if row.sequence in self._sent_dead:
+            # An operator let it wait again; its message id was used on this connection (P8).
+            self._hang_up("a dead letter is sent again")
+            self._dial.again(self._clock.monotonic(), self._options.first_retry_s)
+            return
         payload = row.payload
         if row.action == START:
             payload = payloads.with_reservation(payload, self._remote_reservation)
@@ -261,6 +268,9 @@ class Sender(Uplink):
             self._rows.popleft()
 
     def _bury(self, row: Row, why: str, *, followers: bool) -> None:
+        if self.in_flight is not None:
+            self._sent_dead.add(row.sequence)
+
         def buried() -> None:
             self.counts["dead"] += 1
             self._rows.clear()

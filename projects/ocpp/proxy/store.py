@@ -163,12 +163,20 @@ class Store:
         return self._one(sql, self.remote_id, charger_id, local_tx)
 
     def local_tx(self, charger_id: str, remote_tx: int) -> int | None:
-        """Give our id of a transaction of the remote; the newest, if it gave an id twice."""
+        """Give our id of a transaction of the remote; the newest, if it gave an id twice.
+
+        Some give 0 or -1 with every refusal: such a number means a transaction only if it
+        was given once.
+        """
         sql = (
             "SELECT local_tx FROM txmap WHERE remote_id = ? AND charger_id = ? AND remote_tx = ?"
-            " ORDER BY map_id DESC LIMIT 1"
+            " ORDER BY map_id DESC LIMIT 2"
         )
-        return self._one(sql, self.remote_id, charger_id, remote_tx)
+        found = self._peek(sql, self.remote_id, charger_id, remote_tx)
+        if not found or (remote_tx <= 0 and len(found) > 1):
+            return None
+        local_tx: int = found[0][0]
+        return local_tx
 
     def start_is_dead(self, charger_id: str, local_tx: int) -> bool:
         """Tell whether the start of a transaction is a dead letter."""

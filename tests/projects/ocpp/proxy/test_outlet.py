@@ -744,6 +744,33 @@ def test_a_remote_that_gives_no_real_id_with_a_refusal_is_not_from_a_backup() ->
     assert bench.store.maps == {("CP1", 1): 0, ("CP1", 2): 0}
 
 
+def test_an_id_that_came_with_every_refusal_stops_nothing() -> None:
+    bench = Bench(Options(on_remote_reject="go-on")).boot()
+    for local_tx in (1, 2):
+        bench.put_start(local_tx, timestamp=f"T{local_tx}")
+        bench.pass_time(1)
+        bench.answer(transactionId=0, idTagInfo={"status": "Invalid"})
+        told = bench.ask("RemoteStopTransaction", f"r{local_tx}", transactionId=0)
+    assert told == [3, "r2", {"status": "Rejected"}]
+    assert [command[2] for command in bench.commands] == [{"transactionId": 1}]
+
+
+def test_a_dead_letter_is_sent_again_on_another_connection() -> None:
+    bench = Bench(Options(tries=1)).boot()
+    bench.put_start(1)
+    sent = bench.sent[-1]
+    bench.error("ProtocolError")
+    bench.store.rows["CP1"] = dict(bench.store.dead)
+    bench.store.dead.clear()
+    bench.outlet.look()
+    bench.pass_time(0.1)
+    assert bench.closed[-1] == (1, "a dead letter is sent again")
+    bench.open()
+    assert bench.sent[-1] == (2, sent[1])
+    bench.answer(transactionId=700)
+    assert bench.store.maps == {("CP1", 1): 700}
+
+
 def test_what_an_operator_lets_wait_again_goes_before_what_came_later() -> None:
     bench = Bench().boot()
     for number in range(6):
@@ -907,6 +934,9 @@ def test_what_is_no_command_is_refused() -> None:
     assert bench.ask("StartTransaction")[:3] == [4, "r1", "NotImplemented"]
     bench.receive([2, "r2", "RemoteStopTransaction", {"transactionId": "1"}])
     assert bench.last[:3] == [4, "r2", "TypeConstraintViolation"]
+    text = b'[2,"r4","RemoteStopTransaction",{"transactionId":99999999999999999999999}]'
+    bench.outlet.received(bench.outlet.connection, text)
+    assert bench.last[:3] == [4, "r4", "PropertyConstraintViolation"]
     assert bench.commands == []
 
 

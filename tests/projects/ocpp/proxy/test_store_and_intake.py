@@ -281,6 +281,13 @@ def test_an_id_given_twice_means_the_newer_transaction(store: Store) -> None:
     assert store.remote_tx("CP1", 1) == 700
 
 
+def test_a_number_that_comes_with_refusals_means_a_transaction_only_once(store: Store) -> None:
+    for local_tx, wanted in ((1, 1), (2, None)):
+        put(store, local_tx, "StartTransaction", b"%d" % local_tx)
+        commit(store, Delivered(store.window("CP1", 1)[0], 0))
+        assert store.local_tx("CP1", 0) == wanted
+
+
 def test_another_remote_is_refused_while_something_waits(database: Database, store: Store) -> None:
     put(store, 1, "StartTransaction")
     with pytest.raises(GwayError, match="1 messages wait for") as told:

@@ -142,6 +142,8 @@ class MemoryStore:
         return self.maps.get((charger_id, local_tx))
 
     def local_tx(self, charger_id: str, remote_tx: int) -> int | None:
+        if remote_tx <= 0 and list(self.maps.values()).count(remote_tx) > 1:
+            return None
         return self.back.get((charger_id, remote_tx))
 
     def start_is_dead(self, charger_id: str, local_tx: int) -> bool:
