@@ -245,6 +245,27 @@ def test_taking_gw_refresh_from_an_element_stops_that_element_alone(
     assert not any("charger-state" in url for url in asked)
 
 
+def test_chargers_and_messages_are_found_while_typing(
+    tab: Any, site: Any, charger: Obedient, chargers: Chargers
+) -> None:
+    chargers.do(chargers.connect(site.ws_url, "YARD-2").boot())
+    tab.goto(status(site))
+    tab.keyboard.press("/")
+    tab.keyboard.type("yard")
+    tab.locator("#charger-CPX").wait_for(state="detached")
+    tab.keyboard.press("ArrowDown")
+    assert tab.evaluate("document.activeElement.textContent.trim()") == "YARD-2"
+    tab.keyboard.press("Enter")
+    tab.wait_for_url(re.compile(r"charger-detail\?charger_id=YARD-2"))
+    tab.goto(detail(site))
+    tab.locator("#charger-log li", has_text="BootNotification").wait_for()
+    tab.keyboard.press("/")
+    tab.keyboard.type("StatusNot")
+    tab.locator("#charger-log li", has_text="BootNotification").wait_for(state="detached")
+    tab.keyboard.press("ArrowDown")
+    assert "StatusNotification" in tab.evaluate("document.activeElement.textContent")
+
+
 def test_what_a_charger_sends_is_shown_as_text(tab: Any, site: Any, chargers: Chargers) -> None:
     dialogs: list[str] = []
     tab.on("dialog", lambda dialog: dialogs.append(dialog.message))

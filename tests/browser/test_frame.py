@@ -75,13 +75,22 @@ FLEET = {
         % include('figures')
         </section>
         <input id="note" aria-label="Note"><p id="below">below</p>
+        % for n in range(40):
+        <p>more {{n}}</p>
+        % end
     """,
     "fleet/views/figures.html": """
         <p class="stat"><b id="n">{{n}}</b> asked</p>
         <details id="panel"><summary>Panel</summary><p>inside</p></details>
         <input id="typed" aria-label="Typed"><p id="words">words that stay selected</p>
+        <ul id="list" class="log" tabindex="0" aria-label="Lines">
+        % for line in range(100):
+          <li>line {{line}}</li>
+        % end
+        </ul>
     """,
 }
+CARET = "field => [field.selectionStart, field.selectionEnd, field.selectionDirection]"
 SHIFTS = """
     window.shifted = 0;
     new PerformanceObserver(list => {
@@ -204,23 +213,46 @@ def test_keys_move_open_and_explain_but_not_while_typing(page: Any, fleet: Any) 
     assert not page.locator("#gway-keys").is_visible()
 
 
+def test_from_the_filter_the_first_hit_is_one_key_away(page: Any, fleet: Any) -> None:
+    page.goto(f"{fleet.url}/fleet/list")
+    page.keyboard.press("/")
+    page.keyboard.press("ArrowDown")
+    assert focused(page) == "CP1"
+    page.keyboard.press("/")
+    page.keyboard.type("CP77")
+    page.keyboard.press("Enter")  # before the moment after typing is over
+    page.locator("a:focus", has_text="CP77").wait_for()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/fleet/one?name=CP77")
+
+
+def until_asked(page: Any, more: int) -> None:
+    page.wait_for_function(
+        "than => Number(document.querySelector('#n').textContent) >= than",
+        arg=int(page.locator("#n").text_content()) + more,
+        timeout=40_000,
+    )
+
+
 def test_fifty_refreshes_lose_nothing_and_move_nothing(page: Any, fleet: Any) -> None:
     page.goto(f"{fleet.url}/fleet/live")
     page.locator("#panel summary").click()
     page.locator("#typed").fill("half a wo")
-    page.locator("#words").evaluate("text => getSelection().selectAllChildren(text)")
+    page.locator("#list").evaluate("list => { list.scrollTop = 321 }")
+    page.evaluate("window.scrollTo(0, 40)")
+    page.locator("#typed").evaluate("field => field.setSelectionRange(2, 5, 'backward')")
     page.evaluate(SHIFTS)
     first = page.evaluate("window.shifted")
-    seen = int(page.locator("#n").text_content())
-    page.wait_for_function(
-        "than => Number(document.querySelector('#n').textContent) >= than",
-        arg=seen + 50,
-        timeout=40_000,
-    )
+    until_asked(page, 25)
+    assert page.locator("#typed").evaluate(CARET) == [2, 5, "backward"]
+    page.locator("#words").evaluate("text => getSelection().selectAllChildren(text)")
+    until_asked(page, 25)
+    assert page.evaluate("getSelection().toString()") == "words that stay selected"
     assert page.locator("#panel").evaluate("panel => panel.open")
     assert page.locator("#typed").input_value() == "half a wo"
     assert page.evaluate("document.activeElement.id") == "typed"
-    assert page.evaluate("getSelection().toString()") == "words that stay selected"
+    assert page.evaluate("window.scrollY") == 40
+    assert page.locator("#list").evaluate("list => list.scrollTop") == 321
     assert page.evaluate("window.shifted") - first < 0.001
 
 

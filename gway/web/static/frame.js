@@ -1,7 +1,8 @@
 /* The frame around every page: theme switch, menu, keys, tables that are too wide.
  *
  * Keys: "/" the page's filter (data-filter), arrows move among cards and rows, Enter opens,
- * "g" and a letter goes to a page of the bar, "?" lists the keys. None of them while typing.
+ * "g" and a letter goes to a page of the bar, "?" lists the keys. None of them while typing,
+ * but for two in the filter: down arrow goes to the first hit, Enter filters and goes there.
  */
 "use strict";
 (() => {
@@ -10,6 +11,7 @@
   const root = document.documentElement;
   const $ = (id) => document.getElementById(id);
   let goUntil = 0;
+  let hitOf = null; // the filter whose first hit is awaited
 
   // --- theme -------------------------------------------------------------------
 
@@ -106,6 +108,12 @@
     return best;
   }
 
+  function goTo(stop) {
+    if (stop.matches("tr")) stop.tabIndex = -1;
+    stop.focus();
+    (stop.closest(".card, tr") ?? stop).scrollIntoView({ block: "nearest" });
+  }
+
   function move(event) {
     const all = stops();
     if (!all.length) return;
@@ -116,14 +124,50 @@
     const to = from ? nearest(from, event.key) : all[0];
     if (!to) return;
     event.preventDefault();
-    if (to.matches("tr")) to.tabIndex = -1;
-    to.focus();
-    (to.closest(".card, tr") ?? to).scrollIntoView({ block: "nearest" });
+    goTo(to);
+  }
+
+  // --- the filter -----------------------------------------------------------------
+
+  function filterField() {
+    return document.querySelector("main [data-filter], main input[type=search], main input[name=q]");
+  }
+
+  function filteredPart(field) {
+    const target = field.form?.getAttribute("gw-target");
+    return (target && document.querySelector(target)) || $("content");
+  }
+
+  function toFirstHit(field) {
+    const part = filteredPart(field);
+    const hit = stops().find((stop) => part.contains(stop) && stop.compareDocumentPosition(field) & Node.DOCUMENT_POSITION_PRECEDING) ??
+      (part === $("content") ? null : part.querySelector("a[href], summary"));
+    if (hit) goTo(hit);
+    return Boolean(hit);
+  }
+
+  function pressedInFilter(event) {
+    if (event.isComposing) return;
+    if (event.key === "ArrowDown" && toFirstHit(event.target)) event.preventDefault();
+    // The form sends itself: what it brings is not there yet.
+    if (event.key === "Enter" && event.target.form?.hasAttribute("gw-form")) hitOf = event.target;
+  }
+
+  function refreshed(event) {
+    showWider();
+    if (!hitOf || event.target !== filteredPart(hitOf)) return;
+    const field = hitOf;
+    hitOf = null;
+    if (document.activeElement === field) toFirstHit(field);
   }
 
   function pressed(event) {
     if (event.defaultPrevented || event.ctrlKey || event.altKey || event.metaKey) return;
-    if (isTyping(event.target)) return;
+    hitOf = null;
+    if (isTyping(event.target)) {
+      if (event.target === filterField()) pressedInFilter(event);
+      return;
+    }
     if (event.key === "Escape") openMenu(false);
     if (document.querySelector("dialog[open]")) return;
     if (Date.now() < goUntil) {
@@ -139,7 +183,7 @@
       event.preventDefault();
       showKeys();
     } else if (event.key === "/") {
-      const field = document.querySelector("main [data-filter], main input[type=search], main input[name=q]");
+      const field = filterField();
       if (!field) return;
       event.preventDefault();
       field.focus();
@@ -175,7 +219,7 @@
     if (button?.id === "gway-menu") openMenu(button.getAttribute("aria-expanded") !== "true");
     if (button?.id === "gway-help") showKeys();
   });
-  document.addEventListener("gw:refreshed", showWider);
+  document.addEventListener("gw:refreshed", refreshed);
   window.addEventListener("resize", showWider);
   showTheme();
   showWider();
