@@ -238,6 +238,17 @@ class ErrorReport(msgspec.Struct, frozen=True):
     at: datetime
 
 
+class SecurityEvent(msgspec.Struct, frozen=True):
+    """Something about its security that a charger reported (SEC 3, A04)."""
+
+    charger_id: str
+    type: str
+    tech_info: str | None
+    time: datetime | None
+    time_raw: str
+    at: datetime
+
+
 class CommandState(StrEnum):
     """Where a command to a charger stands."""
 

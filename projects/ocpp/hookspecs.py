@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Orphan,
         Purpose,
         Reading,
+        SecurityEvent,
         TagDecision,
         Transaction,
     )
@@ -184,6 +185,11 @@ def ocpp_transaction_revised(transaction: Transaction, at: datetime, receipt: Re
 @hookspec
 def ocpp_orphan_kept(orphan: Orphan, receipt: Receipt) -> None:
     """A money message that matches no transaction was kept; told again until it is stored."""
+
+
+@hookspec
+def ocpp_security_event_reported(event: SecurityEvent, receipt: Receipt) -> None:
+    """A charger reported an event of its security; told again until it is stored."""
 
 
 @hookspec

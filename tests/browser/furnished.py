@@ -168,6 +168,7 @@ def fill(made: Furnished, eventually: Callable[..., Any]) -> None:
         made.chargers.do(made.held[name].boot())
     charging(made)
     made.chargers.do(made.held["CP-GARAGE-2"].status(1, "Available"))
+    made.chargers.do(reporting(made.held["CP-GARAGE-1"]))
     made.chargers.do(made.held["CP-GARAGE-2"].status(2, "Unavailable"))
     broken = made.held["YARD-3"]
     made.chargers.do(broken.status(1, "Faulted", error_code="GroundFailure", info="Residual 38 mA"))
@@ -210,6 +211,13 @@ async def draw(charger: Obedient, energy_wh: int, power_w: int) -> None:
 async def orphan(charger: Obedient) -> None:
     """Stop what never began: the remote cannot be told of it."""
     await charger.call(call.StopTransaction(5, now(), 777_777, reason="PowerLoss"))
+
+
+async def reporting(charger: Obedient) -> None:
+    """Report an event of security."""
+    await charger.call(
+        call.SecurityEventNotification("FirmwareUpdated", now(), tech_info="2.0 -> 2.1")
+    )
 
 
 def turned_away(site: Served) -> None:

@@ -78,6 +78,7 @@ HISTORY = (
     Kind("tag checks", "tag_checks", "tag_check_id", "at"),
     Kind("commands", "commands", "command_id", "queued_at", first=""),
     Kind("other messages", "notices", "notice_id", "at"),
+    Kind("security events", "security_events", "security_event_id", "at"),
     Kind("faults, but each charger's last", "errors", "error_id", "at",
          "at < (SELECT max(at) FROM errors AS e WHERE e.charger_id = errors.charger_id)"),
     Kind("status changes, but each connector's last", "status_changes", "status_change_id", "at",

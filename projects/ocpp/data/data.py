@@ -27,6 +27,7 @@ from gway.projects.ocpp.data.pages import (
     view_time_series,
 )
 from gway.projects.ocpp.data.pages_transaction import view_record, view_transaction
+from gway.projects.ocpp.data.security import api_security_events, keep, view_security_events
 from gway.projects.ocpp.data.store import Store
 from gway.projects.ocpp.data.verbs import (
     backup,
@@ -35,6 +36,7 @@ from gway.projects.ocpp.data.verbs import (
     errors,
     export,
     records,
+    security_events,
     transactions,
 )
 from gway.projects.ocpp.database import DATABASE
@@ -48,6 +50,7 @@ from gway.projects.ocpp.facts import (
     Orphan,
     Purpose,
     Reading,
+    SecurityEvent,
     TagDecision,
     Transaction,
 )
@@ -56,6 +59,7 @@ from gway.resolver import current
 
 __all__ = [
     "api_errors",
+    "api_security_events",
     "api_summary",
     "api_time_series",
     "api_transaction",
@@ -67,12 +71,14 @@ __all__ = [
     "errors",
     "export",
     "records",
+    "security_events",
     "setup_app",
     "transactions",
     "view_charger_details",
     "view_charger_summary",
     "view_index",
     "view_record",
+    "view_security_events",
     "view_time_series",
     "view_transaction",
 ]
@@ -178,6 +184,11 @@ def ocpp_transaction_revised(transaction: Transaction, at: datetime, receipt: Re
 @hookimpl
 def ocpp_orphan_kept(orphan: Orphan, receipt: Receipt) -> None:
     _store().orphan_kept(orphan, receipt)
+
+
+@hookimpl
+def ocpp_security_event_reported(event: SecurityEvent, receipt: Receipt) -> None:
+    keep(_store(), event, receipt)
 
 
 @hookimpl

@@ -273,4 +273,18 @@ CREATE TABLE pruned (
 CREATE INDEX transaction_ends ON transactions (charger_id, stopped_at);
 """
 
-STEPS: tuple[Step, ...] = (FIRST, HISTORY, hours.rebuild)
+SECURITY = """
+CREATE TABLE security_events (
+    security_event_id INTEGER PRIMARY KEY,
+    charger_id TEXT NOT NULL,
+    type TEXT NOT NULL,
+    tech_info TEXT NOT NULL,
+    time INTEGER,
+    time_raw TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    UNIQUE (charger_id, time_raw, type, tech_info)
+);
+CREATE INDEX security_events_in_time ON security_events (at);
+"""
+
+STEPS: tuple[Step, ...] = (FIRST, HISTORY, hours.rebuild, SECURITY)

@@ -82,6 +82,24 @@ def errors(
     return found
 
 
+@told_by("api_security_events", itemgetter("events"))
+def security_events(
+    charger_id: str | None = None, *, since: date | datetime | None = None, limit: int = 50
+) -> list[dict[str, Any]]:
+    """List the events of their security that chargers reported, the latest first.
+
+    :param charger_id: only this charger's
+    :param since: only those reported at this time or later; a day is UTC
+    :param limit: at most so many
+    """
+    from gway.projects.ocpp.data.security import api_security_events
+
+    found: list[dict[str, Any]] = api_security_events(charger_id, since=since, limit=limit)[
+        "events"
+    ]
+    return found
+
+
 def export(
     *,
     to: Path | None = None,

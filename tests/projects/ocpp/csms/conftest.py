@@ -264,6 +264,10 @@ class Store:
         self._keep("orphan", receipt, orphan=orphan)
 
     @hookimpl
+    def ocpp_security_event_reported(self, event: Any, receipt: Receipt) -> None:
+        self._keep("security", receipt, event=event)
+
+    @hookimpl
     def ocpp_data_transferred(self, vendor_id: str, data: str | None) -> None:
         self._keep("data", vendor_id=vendor_id, data=data)
 

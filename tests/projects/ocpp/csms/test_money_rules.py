@@ -27,6 +27,23 @@ def test_nothing_is_answered_before_it_is_stored(site, line):
     assert line.sent[-1][:2] == [3, "a"]
 
 
+def test_an_event_of_security_is_answered_when_it_is_stored(site, line):
+    site.store.slow = True
+    told = {"type": "TamperDetectionActivated", "timestamp": "2026-01-02T03:04:05Z"}
+    assert line.say(line.frame("SecurityEventNotification", told, "a")) == []
+    (done,) = site.store.waiting
+    done(None)
+    assert line.sent[-1] == [3, "a", {}]
+    (kept,) = site.store.of("security")
+    assert (kept["event"].type, kept["event"].tech_info) == ("TamperDetectionActivated", None)
+
+
+def test_a_broken_event_of_security_is_an_error_and_nothing_is_kept(site, line):
+    answers = line.say(line.frame("SecurityEventNotification", {"type": "x" * 51}, "a"))
+    assert answers[-1][:2] == [4, "a"]
+    assert site.store.of("security") == []
+
+
 def test_other_messages_are_answered_while_one_is_stored(site, line):
     site.store.slow = True
     line.say(line.frame("StartTransaction", line.start_words(), "a"))

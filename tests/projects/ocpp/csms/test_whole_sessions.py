@@ -215,6 +215,33 @@ def test_a_start_whose_answer_was_lost_is_one_transaction(csms):
     assert len(transactions(csms)) == 1
 
 
+def test_events_of_security_are_kept_once_and_listed(csms):
+    async def session():
+        async with connected(csms, "CPX") as charger:
+            await charger.boot()
+            at = now()
+            for _ in range(2):  # its answer was lost: it says the same again
+                await charger.call(
+                    call.SecurityEventNotification("FirmwareUpdated", at, tech_info="2.0 -> 2.1")
+                )
+            await charger.call(call.SecurityEventNotification("SettingSystemTime", at, None))
+            await charger.call(call.LogStatusNotification("Uploading", request_id=7))
+            await charger.call(call.SignedFirmwareStatusNotification("Downloading", request_id=8))
+
+    run(session())
+    found = rows(csms, "SELECT type, tech_info FROM security_events ORDER BY security_event_id")
+    assert found == [
+        {"type": "FirmwareUpdated", "tech_info": "2.0 -> 2.1"},
+        {"type": "SettingSystemTime", "tech_info": ""},
+    ]
+    told = rows(csms, "SELECT kind, content FROM notices ORDER BY notice_id")
+    assert [row["kind"] for row in told] == [
+        "LogStatusNotification",
+        "SignedFirmwareStatusNotification",
+    ]
+    assert '"requestId":7' in told[0]["content"].replace(" ", "")
+
+
 def test_a_stop_from_the_operator_ends_the_session(csms):
     async def session():
         async with connected(csms, "CPX") as charger:

@@ -12,9 +12,9 @@ import pytest
 
 from gway.errors import UnknownName, UsageError
 from gway.projects.ocpp.data import queries
-from gway.projects.ocpp.facts import ErrorReport
+from gway.projects.ocpp.facts import ErrorReport, SecurityEvent
 
-from .conftest import START, Site
+from .conftest import START, Site, iso
 
 EVIL = "<script>alert('x')</script>"
 
@@ -331,3 +331,27 @@ def test_pages_together_hold_each_transaction_once(varied: Site) -> None:
     found = [row["transaction_id"] for page in pages for row in page["transactions"]]
     assert sorted(found) == list(range(1, 14))
     assert pages[0]["pages"] == 3
+
+
+# --- events of security -------------------------------------------------------------
+
+
+def security(site: Site, charger_id: str, kind: str, info: str | None = None) -> None:
+    event = SecurityEvent(charger_id, kind, info, site.at, iso(site.at), site.at)
+    assert site.settle("ocpp_security_event_reported", event=event) == [None]
+
+
+def test_events_of_security_are_kept_once_and_shown_as_text(site: Site) -> None:
+    security(site, "CPX", "FirmwareUpdated", EVIL)
+    security(site, "CPX", "FirmwareUpdated", EVIL)
+    site.advance(minutes=1)
+    security(site, "CPY", "TamperDetectionActivated")
+    data = site.gateway.ocpp.data
+    assert [row["charger_id"] for row in data.api_security_events()["events"]] == ["CPY", "CPX"]
+    assert len(data.api_security_events("CPX")["events"]) == 1
+    assert data.api_security_events(since=site.at)["events"][0]["type"] == (
+        "TamperDetectionActivated"
+    )
+    page = data.view_security_events(q="firmware")
+    assert [row["type"] for row in rows_of(page)] == ["FirmwareUpdated"]
+    assert EVIL not in page
