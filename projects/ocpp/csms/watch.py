@@ -9,12 +9,12 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
 from gway.errors import GwayError
-from gway.output import is_terminal
+from gway.output import Styled, is_terminal
 from gway.projects.ocpp.csms import terminal
 from gway.redaction import one_line
 
@@ -32,6 +32,9 @@ AGAIN_S = 2.0  # before a stream of events that broke is asked for again
 STREAM_TIMEOUT_S = 60.0  # the server says every 15 s that it is still there
 TOLD = ("status", "connectors", "power", "energy", "faults")
 AROUND = 7  # lines of a screen that are no chargers
+COLUMNS = ("charger_id", "status", "connectors", "power", "energy", "duration", "last_seen")
+LEFT_OUT = ("duration", "energy", "power")  # in this order, where a screen is very narrow
+LEAST_CONNECTORS = 10  # letters, where an id wants all of a narrow screen
 
 
 class Stirring:
@@ -156,23 +159,65 @@ class Screen:
         from rich.table import Table
         from rich.text import Text
 
-        room = max(1, self._console.size.height - AROUND)
-        table = Table(expand=True, box=None, pad_edge=False, header_style="bold")
-        names = ("charger_id", "status", "connectors", "power", "energy", "duration", "last_seen")
-        for name in names:
-            right = name in ("power", "energy", "duration")
+        size = self._console.size
+        room = max(1, size.height - AROUND)
+        shown = [_line(row) for row in terminal.chargers(rows[:room])]
+        table = Table(expand=True, box=None, pad_edge=False, padding=(0, 1, 0, 0))
+        wide = _widths(shown, size.width)
+        for name, width in wide.items():
             table.add_column(
-                name.replace("_", " "), justify="right" if right else "left", no_wrap=True
+                _heading(name),
+                header_style="bold",
+                justify="right" if name in ("power", "energy", "duration") else "left",
+                no_wrap=True,
+                overflow="ellipsis",
+                max_width=width,
             )
-        for row in terminal.chargers(rows[:room]):
-            # rich lets escape sequences through, and chargers write what they like.
-            cells = [Text(one_line(row[name]), getattr(row[name], "style", "")) for name in names]
-            if row["faults"]:
-                cells[2] = Text(one_line(row["faults"]), "red")
-            table.add_row(*cells)
+        for line in shown:
+            table.add_row(*(Text(line[name], line[name].style) for name in wide))
         at = datetime.now().astimezone().strftime("%H:%M:%S")
         head = Text.assemble((f"{len(rows)} chargers", "bold"), f"  {self._where}  {at}")
         more = f"and {len(rows) - room} more" if len(rows) > room else ""
         ends = Text(f"{more}  Ctrl-C ends this".strip(), "dim")
         foot = Text(one_line(trouble), "red") if trouble else ends
         return Group(head, Text(""), table, Text(""), foot)
+
+
+def _line(row: Row) -> dict[str, Styled]:
+    """Make the cells of a charger; a fault stands in the place of its connectors."""
+    # rich lets escape sequences through, and chargers write what they like.
+    line = {name: Styled(one_line(row[name]), getattr(row[name], "style", "")) for name in COLUMNS}
+    if row["faults"]:
+        line["connectors"] = Styled(one_line(row["faults"]), "red")
+    return line
+
+
+def _heading(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _widths(lines: Sequence[Mapping[str, str]], room: int) -> dict[str, int]:
+    """Say how wide each column may be: on a narrow screen ids and faults are cut, no status is.
+
+    :param room: of the screen, in letters
+    """
+    from rich.cells import cell_len
+
+    wide = {
+        name: max(cell_len(text) for text in (_heading(name), *(line[name] for line in lines)))
+        for name in COLUMNS
+    }
+    for name in LEFT_OUT:
+        if _left(wide, room) < 2 * LEAST_CONNECTORS:
+            del wide[name]
+    left = _left(wide, room)
+    least = min(wide["connectors"], LEAST_CONNECTORS)
+    wide["charger_id"] = max(least, min(wide["charger_id"], left - least))
+    wide["connectors"] = max(least, min(wide["connectors"], left - wide["charger_id"]))
+    return wide
+
+
+def _left(wide: Mapping[str, int], room: int) -> int:
+    """Count the letters that a line has for the two columns that can be cut."""
+    others = sum(width for name, width in wide.items() if name not in ("charger_id", "connectors"))
+    return room - others - len(wide)
