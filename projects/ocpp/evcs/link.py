@@ -1,14 +1,17 @@
 """The WebSocket of a simulated charge point: websocket-client, held on a short lead.
 
 Ten seconds for everything, no redirects, certificates checked, messages of at most
-1 MiB, one sender at a time. Works with threads and with gevent's patches.
+1 MiB, one sender at a time. Works with threads and with gevent's patches; who floods it
+holds up no other greenlet.
 """
 
 from __future__ import annotations
 
 import base64
 import logging
+import re
 import ssl
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +21,6 @@ from urllib.parse import unquote, urlsplit
 from websocket import (
     ABNF,
     WebSocket,
-    WebSocketBadStatusException,
     WebSocketException,
     WebSocketPayloadException,
     WebSocketTimeoutException,
@@ -30,11 +32,27 @@ log = logging.getLogger("ocpp.evcs")
 SUBPROTOCOL = "ocpp1.6"
 TIMEOUT_S = 10.0
 MAX_MESSAGE = 1 << 20
+MAX_HEAD = 16 << 10
+"""Bytes of the answer to a handshake, with the page that may come with a refusal."""
+TURN = 32
+BREATH_S = 0.001
+"""After that many reads others are let on: gevent's `recv` goes on as long as bytes are there."""
+FRAMES_PER_S = 1_000.0
+FRAMES_AT_ONCE = 2_000.0
+BYTES_PER_FRAME = 4_096
+"""A longer frame counts as several."""
+NO_UTF8_CHECK = True
+"""The library's own takes 0.2 s for 1 MiB, as it is in Python; see `_checked`."""
 BINARY_REFUSED = 1003
+NO_UTF8 = 1007
+TOO_MANY = 1008
 TOO_LONG = 1009
 NO_STATUS = 1005
 ABNORMAL = 1006
+_STATUS = re.compile(rb"HTTP/1\.\d ([3-5]\d\d)\b")
+_MOVED = "it sends on to another address, which is not followed"
 _REFUSALS = {
+    **dict.fromkeys((301, 302, 303, 307, 308), _MOVED),
     400: "the path or the subprotocol is not what it expects",
     401: "user name or password is wrong",
     403: "access is forbidden",
@@ -96,13 +114,38 @@ class TooLong(WebSocketPayloadException):
     """A message beyond the limit."""
 
 
+class TooMany(WebSocketPayloadException):
+    """More frames in a short time than OCPP can need."""
+
+
 class _Frames(frame_buffer):
-    """Refuses a frame by its announced length, before a byte of it is read."""
+    """Refuses a frame by its announced length, before a byte of it is read.
+
+    :param wary: refuses a flood of frames, too; all count here, those too of which the
+        library tells nobody: parts of a message without end, pings
+    """
+
+    def __init__(self, recv: Callable[[int], bytes], wary: bool) -> None:
+        super().__init__(recv, NO_UTF8_CHECK)
+        self._wary = wary
+        self._left = FRAMES_AT_ONCE
+        self._at = time.monotonic()
 
     def recv_length(self) -> None:
         super().recv_length()
-        if self.length is not None and self.length > MAX_MESSAGE:
-            raise TooLong(f"a frame of {self.length} bytes is too long")
+        length = self.length or 0
+        if length > MAX_MESSAGE:
+            raise TooLong(f"a frame of {length} bytes is too long")
+        if self._wary:
+            self._count(1 + length // BYTES_PER_FRAME)
+
+    def _count(self, frames: int) -> None:
+        now = time.monotonic()
+        self._left = min(FRAMES_AT_ONCE, self._left + (now - self._at) * FRAMES_PER_S)
+        self._at = now
+        self._left -= frames
+        if self._left < 0:
+            raise TooMany("it sends more messages than can be meant")
 
 
 class _Fragments(continuous_frame):
@@ -115,22 +158,86 @@ class _Fragments(continuous_frame):
         super().add(frame)
 
 
+class _Guard:
+    """A socket that lets others on between its reads, and reads no endless handshake."""
+
+    def __init__(self, sock: Any) -> None:
+        self._sock = sock
+        self._reads = 0
+        self._until = time.monotonic() + TIMEOUT_S
+        self._head: bytearray | None = bytearray()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+    def recv(self, size: int) -> bytes:
+        """Read; during the handshake no more, and no longer, than one may take."""
+        self._reads += 1
+        if self._reads % TURN == 0:
+            time.sleep(BREATH_S)
+        if self._head is None:
+            return bytes(self._sock.recv(size))
+        left = MAX_HEAD - len(self._head)
+        if left <= 0:
+            raise TooLong("its answer to the handshake does not end")
+        if time.monotonic() > self._until:
+            raise WebSocketTimeoutException("it does not finish its handshake")
+        data = bytes(self._sock.recv(min(size, left)))
+        self._head += data
+        return data
+
+    def handshake_is_done(self) -> None:
+        """Read freely from now on."""
+        self._head = None
+
+    @property
+    def status(self) -> int:
+        """The HTTP status of a refusal, however the rest of it ended; 0 for none."""
+        found = _STATUS.match(self._head or b"")
+        return int(found[1]) if found is not None else 0
+
+
+class _Socket(WebSocket):
+    """Reads through a guard: the library sets its socket before it speaks with the other side."""
+
+    guard: _Guard | None = None
+    """While there is no connection: it stays when the library forgets its socket."""
+
+    @property
+    def sock(self) -> Any:
+        return self._sock
+
+    @sock.setter
+    def sock(self, sock: Any) -> None:
+        self._sock = None if sock is None else _Guard(sock)
+        self.guard = self._sock or self.guard
+
+    def handshake_is_done(self) -> None:
+        """Read freely from now on, and keep no socket beyond the library's time."""
+        if self.guard is not None:
+            self.guard.handshake_is_done()
+            self.guard = None
+
+
 def _new_socket(options: dict[str, Any]) -> Any:
     """Make a socket, typed as Any: some of its methods have no annotations."""
-    return WebSocket(enable_multithread=True, sslopt=options)
+    return _Socket(enable_multithread=True, sslopt=options)
 
 
 class WebSocketLink:
-    """One open connection. Any thread may send and hang up; one reads and releases."""
+    """One open connection. Any thread may send and hang up; one reads and releases.
 
-    def __init__(self, target: Target) -> None:
+    :param wary: leave who sends more messages than OCPP can need, rather than make it wait
+    """
+
+    def __init__(self, target: Target, *, wary: bool = False) -> None:
         self._leaving = False
         options: dict[str, Any] = {}
         if target.url.startswith("wss:"):
             options["context"] = target.tls or ssl.create_default_context(cafile=target.ca)
         self._socket = _new_socket(options)
-        self._socket.frame_buffer = _Frames(self._socket._recv, False)
-        self._socket.cont_frame = _Fragments(False, False)
+        self._socket.frame_buffer = _Frames(self._socket._recv, wary)
+        self._socket.cont_frame = _Fragments(False, NO_UTF8_CHECK)
         try:
             self._socket.connect(
                 target.url,
@@ -139,13 +246,10 @@ class WebSocketLink:
                 subprotocols=list(target.subprotocols) or None,
                 header=target.headers(),
             )
-        except WebSocketBadStatusException as error:
-            reason = _REFUSALS.get(error.status_code, "")
-            tail = f": {reason}" if reason else ""
-            words = f"refused with HTTP {error.status_code}{tail}"
-            raise LinkError(words, status=error.status_code) from None
         except (WebSocketException, OSError, ValueError) as error:
-            raise LinkError(_words(error)) from None
+            guard = self._socket.guard
+            raise _refused(error, guard.status if guard is not None else 0) from None
+        self._socket.handshake_is_done()
 
     @property
     def subprotocol(self) -> str:
@@ -174,8 +278,8 @@ class WebSocketLink:
             if self._leaving:
                 raise LinkError("left") from None
             return None
-        except TooLong as error:
-            self.hang_up(TOO_LONG)
+        except (TooLong, TooMany) as error:
+            self.hang_up(TOO_LONG if isinstance(error, TooLong) else TOO_MANY)
             raise LinkError(str(error)) from None
         except (WebSocketException, OSError, ValueError, AttributeError) as error:
             # A socket that is shut down under a reader shows itself in any of these ways.
@@ -185,7 +289,15 @@ class WebSocketLink:
         if opcode == ABNF.OPCODE_BINARY:
             self.hang_up(BINARY_REFUSED, "OCPP is text")
             raise LinkError("binary message received")
-        return bytes(frame.data) if opcode == ABNF.OPCODE_TEXT else b""
+        return self._checked(bytes(frame.data)) if opcode == ABNF.OPCODE_TEXT else b""
+
+    def _checked(self, text: bytes) -> bytes:
+        try:
+            text.decode()
+        except UnicodeDecodeError:
+            self.hang_up(NO_UTF8)
+            raise LinkError("a message is not UTF-8") from None
+        return text
 
     def hang_up(self, code: int = 1000, reason: str = "") -> None:
         """Say goodbye; the reader ends when the other side does the same, or is silent.
@@ -208,6 +320,14 @@ class WebSocketLink:
     def release(self) -> None:
         """Give the socket back; by the reader, after its last `receive`."""
         self._socket.shutdown()
+
+
+def _refused(error: Exception, status: int) -> LinkError:
+    if not status:
+        return LinkError(_words(error))
+    reason = _REFUSALS.get(status, "")
+    tail = f": {reason}" if reason else ""
+    return LinkError(f"refused with HTTP {status}{tail}", status=status)
 
 
 def _words(error: BaseException) -> str:

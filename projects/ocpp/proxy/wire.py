@@ -1,7 +1,7 @@
 """One connection to the remote: a greenlet reads, another writes, pings find a dead one.
 
-It follows no redirects and takes no message beyond 1 MiB; see evcs/link.py. To be used
-on the hub of a process that serves.
+It follows no redirects, takes no message beyond 1 MiB and no flood of them; see
+evcs/link.py. To be used on the hub of a process that serves.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ PING_AFTER_S = 20.0
 DEAD_AFTER_S = 50.0
 """Two pings went unanswered: the other side is gone, or our way to it (within 60 s)."""
 GOODBYE_S = 1.0
+MOST_UNSENT = 500
+"""One CALL is in flight, and the remote's own are answered: so many wait only for the deaf."""
 
 Told = Callable[..., None]
 
@@ -55,8 +57,13 @@ class Wire:
 
     def send(self, text: bytes) -> None:
         """Send a message soon; after the end it is dropped."""
-        if self._link is not None and self._why is None:
+        if self._link is None or self._why is not None:
+            return
+        if self._outgoing.qsize() < MOST_UNSENT:
             self._outgoing.put(text)
+            return
+        self._why = "it takes nothing that is sent"
+        self._link.drop()
 
     def close(self, why: str) -> None:
         """Say goodbye and end it, or give up connecting."""
@@ -93,7 +100,7 @@ class Wire:
 
         try:
             with gevent.Timeout(DIAL_S, LinkError("it does not finish its handshake")):
-                return WebSocketLink(self._target)
+                return WebSocketLink(self._target, wary=True)
         except LinkError as error:
             status, words = error.status, str(error)
         except Exception as error:
@@ -130,7 +137,8 @@ class Wire:
 
     def _write(self, link: WebSocketLink) -> None:
         try:
-            while (text := self._outgoing.get()) is not None:
+            # What is left when the reader ended would have to fail one by one, each slowly.
+            while (text := self._outgoing.get()) is not None and self._link is link:
                 link.send(text)
         except LinkError as error:
             self._why = self._why or str(error)
