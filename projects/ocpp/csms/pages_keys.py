@@ -92,7 +92,7 @@ def configuration(
         per_page=per_page,
         prefix=PREFIX,
         view="charger_configuration",
-        caption="Configuration keys",
+        caption="Keys of the charger",
         empty="Not read yet.",
         key=lambda row: f"key-{row['key']}",
     )

@@ -2,50 +2,76 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from gway import access
 from gway.projects.ocpp.evcs.kinds import Repeat, Row
-from gway.projects.ocpp.evcs.verbs import api_simulators, simulators, start
+from gway.projects.ocpp.evcs.verbs import simulators, start
 from gway.web.page import Page, PageMaker
+from gway.web.tables import Column, table_of
+
+if TYPE_CHECKING:
+    from gway.projects.ocpp.evcs.view import View
 
 PAGES = PageMaker(__file__)
 
 COLUMNS = (
-    "charger_id",
-    "link",
-    "status",
-    "transaction_id",
-    "energy_wh",
-    "power_w",
-    "soc_percent",
-    "sessions",
-    "last_message",
+    Column("charger_id", "Charger"),
+    Column("link", kind="status"),
+    Column("status", kind="status"),
+    Column("transaction_id", "Transaction"),
+    Column("energy_wh", "Energy", kind="energy"),
+    Column("power_w", "Power", kind="power"),
+    Column("soc_percent", "Battery", kind="number", unit="%"),
+    Column("sessions", kind="number", hint="that are over"),
+    Column("last_message", "Last message"),
 )
 
 
-def view_cp_simulator() -> Page:
-    """Start simulated charge points, watch and stop them."""
-    cards = _cards()
+def view_cp_simulator(
+    *, q: str = "", sort: str = "charger_id", page: int = 1, per_page: int | None = None
+) -> Page:
+    """Start simulated charge points, watch and stop them.
+
+    :param q: only those with these words
+    :param sort: column, with "-" before it for descending
+    :param page: from 1
+    :param per_page: how many on a page, 50 when left out, at most 1000
+    """
     return PAGES(
         "cp_simulator",
         title="Simulator",
-        rows=api_simulators(),
-        columns=COLUMNS,
         styles=("evcs.css",),
-        cards=cards,
-        next_id=_next_id({card["charger_id"] for card in cards}),
+        next_id=_next_id({view.charger_id for view in simulators().views()}),
+        **_shown(q=q, sort=sort, page=page, per_page=per_page),
     )
 
 
-def view_simulator() -> Page:
-    """Start simulated charge points, watch and stop them: the same as cp-simulator."""
-    return view_cp_simulator()
+def view_simulator(
+    *, q: str = "", sort: str = "charger_id", page: int = 1, per_page: int | None = None
+) -> Page:
+    """Start simulated charge points, watch and stop them: the same as cp-simulator.
+
+    :param q: only those with these words
+    :param sort: column, with "-" before it for descending
+    :param page: from 1
+    :param per_page: how many on a page, 50 when left out, at most 1000
+    """
+    return view_cp_simulator(q=q, sort=sort, page=page, per_page=per_page)
 
 
-def render_simulators() -> Page:
-    """Give the cards of all simulators, for their page."""
-    return PAGES.fragment("simulators", cards=_cards())
+def render_simulators(
+    *, q: str = "", sort: str = "charger_id", page: int = 1, per_page: int | None = None
+) -> Page:
+    """Give the cards of the simulators, and their table, for their page.
+
+    :param q: only those with these words
+    :param sort: column, with "-" before it for descending
+    :param page: from 1
+    :param per_page: how many on a page, 50 when left out, at most 1000
+    """
+    return PAGES.fragment("simulators", **_shown(q=q, sort=sort, page=page, per_page=per_page))
 
 
 @access(role="operator")
@@ -95,7 +121,23 @@ def view_post_stop_session(charger_id: str) -> Page:
     return render_simulators()
 
 
-def _cards() -> list[Row]:
+def _shown(**wanted: Any) -> Row:
+    """Give a page of the simulators, as a table and as a card each."""
+    from gway.projects.ocpp.evcs.view import flat
+
+    known = {view.charger_id: view for view in simulators().views()}
+    table = table_of(
+        map(flat, known.values()),
+        COLUMNS,
+        view="cp_simulator",
+        caption="Simulated charge points",
+        empty="No charge point is simulated here yet.",
+        **wanted,
+    )
+    return {"table": table, "cards": _cards([known[row["charger_id"]] for row in table.rows])}
+
+
+def _cards(views: Sequence[View]) -> list[Row]:
     service = simulators()
     return [
         {
@@ -112,7 +154,7 @@ def _cards() -> list[Row]:
             "at": view.at,
             "notes": service.notes(view.charger_id)[:12],
         }
-        for view in service.views()
+        for view in views
     ]
 
 

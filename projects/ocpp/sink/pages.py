@@ -323,7 +323,7 @@ def _counts(q: str, sort: str, page: int, per_page: int | None) -> Table:
         prefix=STATS_PREFIX,
         view="stats",
         status=lambda row: "bad" if row["violations"] else None,
-        caption="Counts by charger and action",
+        caption="Table of counts",
         empty="Nothing was counted yet.",
     )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from gway import access
 from gway.errors import GwayError, UsageError
@@ -14,9 +15,17 @@ from gway.web.auth import Visitor
 from gway.web.page import Page, PageMaker
 from gway.web.reply import Problem, Redirect
 from gway.web.request import CURRENT, Request
+from gway.web.tables import Column, table_of
 
 PAGES = PageMaker(__file__)
 STYLES = ("auth.css",)
+SESSIONS = (
+    Column("address"),
+    Column("browser", show=lambda row: row["browser"] or "Unknown browser"),
+    Column("signed_in_at", "Since", kind="time"),
+    Column("used_at", "Last used", kind="ago"),
+    Column("this", "Sign out", sortable=False, show=lambda row: "", part="session_end"),
+)
 
 
 # --- signing in and out ------------------------------------------------------
@@ -83,9 +92,17 @@ def view_index() -> Redirect:
     return Redirect(f"{base()}/account")
 
 
-def view_account() -> Page:
-    """Show one's own account and where it is signed in."""
-    return _account()
+def view_account(
+    *, q: str = "", sort: str = "-used_at", page: int = 1, per_page: int | None = None
+) -> Page:
+    """Show one's own account and where it is signed in.
+
+    :param q: only sessions that hold these words
+    :param sort: a column's name, "-" before it for descending
+    :param page: from 1
+    :param per_page: sessions on a page
+    """
+    return _account(wanted={"q": q, "sort": sort, "page": page, "per_page": per_page})
 
 
 @access(role="viewer", method="POST")
@@ -127,7 +144,12 @@ def view_post_end_others() -> Redirect:
     return Redirect(f"{base()}/account")
 
 
-def _account(error: GwayError | None = None, done: str = "", status: int = 200) -> Page:
+def _account(
+    error: GwayError | None = None,
+    done: str = "",
+    status: int = 200,
+    wanted: Mapping[str, Any] | None = None,
+) -> Page:
     request = asked()
     visitor = request.visitor or Visitor("", "viewer", "nobody")
     own = book().session(request) if visitor.via == "account" else None
@@ -142,16 +164,19 @@ def _account(error: GwayError | None = None, done: str = "", status: int = 200) 
         }
         for each in (book().sessions(visitor.name) if own is not None else ())
     ]
+    table = table_of(
+        rows, SESSIONS, caption="Signed in", view="account", **wanted or {"sort": "-used_at"}
+    )
+    more: dict[str, Any] = {"error": error, "done": done, "shortest": SHORTEST}
     return PAGES(
         "account",
         title="Your account",
         data={"name": visitor.name, "role": visitor.role, "via": visitor.via},
-        rows=rows,
+        table=table,
+        others=len(rows) > 1,
         styles=STYLES,
         status=status,
-        error=error,
-        done=done,
-        shortest=SHORTEST,
+        **more,
     )
 
 

@@ -93,6 +93,15 @@ def test_the_page_shows_every_simulator_and_renews_by_events(gw, simulators, nob
     assert page.count('class="card simulator"') == 2
 
 
+def test_cards_and_table_are_filtered_sorted_and_paged_together(gw, simulators, nobody):
+    gw.ocpp.evcs.start(ws_port=nobody, threads=3)
+    page = gw.ocpp.evcs.view_cp_simulator(sort="-charger_id", per_page=2)
+    assert re.findall(r'id="simulator-(\w+)"', page) == ["CPX3", "CPX2"]
+    assert 'class="table"' in page
+    part = gw.ocpp.evcs.render_simulators(q="cpx2")
+    assert re.findall(r'id="simulator-(\w+)"', part) == ["CPX2"]
+
+
 def test_names_are_escaped_on_the_page(gw, simulators, nobody):
     gw.ocpp.evcs.start(ws_port=nobody, cp_path="ocpp/csms/<b>x", rfid="<i>")
     page = gw.ocpp.evcs.view_cp_simulator()

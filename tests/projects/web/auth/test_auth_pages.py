@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -39,6 +40,15 @@ def test_one_sees_where_one_is_signed_in_and_ends_what_one_likes(
     assert other.get("/shop/shelf").status == 303
     assert ada.get("/shop/shelf").status == 200
     assert ada.post("/web/auth/end-session", {"session": session}).status == 400
+
+
+def test_where_one_is_signed_in_is_sorted_and_filtered(ada: Browser) -> None:
+    other = Browser(ada.site, address="127.0.0.9")
+    other.sign_in("ada")
+    told = json.loads(ada.get("/web/auth/account.json?sort=address&q=127.0.0.9").text)
+    assert [row["address"] for row in told["rows"]] == ["127.0.0.9"]
+    assert 'class="table"' in ada.get("/web/auth/account").text
+    assert ada.get("/web/auth/account?sort=nonsense").status == 400
 
 
 def test_nobody_ends_the_session_of_another(ada: Browser, people: Accounts) -> None:
