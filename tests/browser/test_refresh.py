@@ -37,6 +37,9 @@ BOARD = {
             given = {"refresh": refresh, "topic": topic, "q": q, "since": since}
             return PAGES("board", data=values(), **given)
 
+        def view_still():
+            return "nothing here renews itself"
+
         def render_part(fail: bool = False):
             if fail:
                 raise RuntimeError("no part")
@@ -236,6 +239,53 @@ def test_offline_is_said_with_the_time_and_ends_by_itself(
     page.locator("#item").fill("pen")
     page.locator("#send").click()
     page.get_by_text("hint ordered pen").wait_for()
+
+
+def test_a_page_that_renews_nothing_notices_an_outage_and_its_end(
+    page: Any, board: Any, eventually: Any
+) -> None:
+    page.clock.install()
+    page.goto(f"{board.url}/board/still")
+    bar = page.locator("#gway-offline")
+    page.clock.run_for(9_000)
+    assert bar.is_hidden()
+    board.stop()
+    page.clock.run_for(2_000)
+    bar.wait_for(state="visible")
+    assert re.fullmatch(r"Offline since \d\d:\d\d, trying again", bar.text_content())
+    board.start_again(eventually)
+    page.clock.run_for(10_000)
+    bar.wait_for(state="hidden")
+
+
+def test_a_page_that_is_looked_at_again_asks_at_once_and_a_hidden_one_never(
+    page: Any, board: Any
+) -> None:
+    page.clock.install()
+    page.goto(f"{board.url}/board/still")
+    probes: list[str] = []
+    page.on("request", lambda ask: probes.append(ask.url) if "healthz" in ask.url else None)
+    look_away = "away => { Object.defineProperty(document, 'hidden', { value: away,"
+    look_away += " configurable: true }); document.dispatchEvent(new Event('visibilitychange')) }"
+    page.evaluate(look_away, True)
+    page.clock.run_for(60_000)
+    assert probes == []
+    with page.expect_request("**/healthz"):
+        page.evaluate(look_away, False)
+        page.clock.run_for(300)
+
+
+def test_what_happened_before_the_event_stream_opened_is_shown(page: Any, board: Any) -> None:
+    held: list[Any] = []
+    page.route("**/events?*", lambda route: held.append(route))
+    with page.expect_request("**/events?*"):
+        page.goto(f"{board.url}/board/board?refresh=&topic=news")
+    before = shown(page)
+    publish(page, board, "news")  # nobody hears it
+    page.wait_for_function("() => performance.now() > 600")
+    assert shown(page) == before
+    held[0].continue_()
+    until_more(page, before)
 
 
 def test_a_form_is_sent_without_leaving_the_page(page: Any, board: Any) -> None:

@@ -25,6 +25,8 @@
   const TYPING_MS = 300;
   const TIMEOUT_MS = 20000;
   const GAP_MS = 200;
+  const SILENCE_MS = 10000;
+  const FRESH_MS = 500;
   const LIVE = "[gw-render][gw-refresh]";
 
   const states = new WeakMap(); // element -> {due, busy, again, loaded, at}
@@ -38,6 +40,7 @@
   let failures = 0;
   let probeAt = 0;
   let probing = false;
+  let heardAt = Date.now(); // of the last word from the server
 
   const $ = (id) => document.getElementById(id);
 
@@ -72,6 +75,7 @@
         headers,
       });
       const text = await response.text();
+      heardAt = Date.now();
       setOnline();
       const login = response.status === 401 && response.headers.get("X-GWAY-Login");
       if (login) {
@@ -258,6 +262,7 @@
       if (state.due && now >= state.due && !state.busy) refresh(element, true);
     }
     listen();
+    if (now - heardAt >= SILENCE_MS) probe(); // or a page that asks for nothing notices no outage
     showAges();
   }
 
@@ -293,7 +298,7 @@
     opened.onopen = () => {
       failures = 0;
       setOnline();
-      if (lost) renewAll(); // what was missed meanwhile is in the pages
+      renewAll(lost ? 0 : FRESH_MS); // what was missed meanwhile is in the pages
       lost = false;
     };
     opened.onerror = () => {
@@ -301,7 +306,10 @@
       failures += 1;
       if (opened === stream) probe();
     };
-    opened.onmessage = (message) => heard(JSON.parse(message.data));
+    opened.onmessage = (message) => {
+      heardAt = Date.now();
+      heard(JSON.parse(message.data));
+    };
     stream = opened;
   }
 
@@ -312,8 +320,12 @@
     }
   }
 
-  function renewAll() {
-    document.querySelectorAll(LIVE).forEach((element) => soon(element));
+  /* Renew all elements; with an age, only those that hear events and show what is older. */
+  function renewAll(age = 0) {
+    for (const element of document.querySelectorAll(age ? `${LIVE}[gw-topic]` : LIVE)) {
+      const shown = Math.max(stateOf(element).at, performance.timeOrigin);
+      if (!age || Date.now() - shown >= age) soon(element);
+    }
   }
 
   // --- offline -------------------------------------------------------------------
@@ -614,7 +626,9 @@
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden) trySignedIn(); // perhaps in another window
     listen();
-    if (!document.hidden) renewAll();
+    if (document.hidden) return;
+    heardAt = 0; // whatever was known is old
+    renewAll();
   });
   window.addEventListener("pagehide", () => stream?.close());
   window.addEventListener("pageshow", (event) => {
