@@ -112,4 +112,8 @@ def _read_payload(payload: str) -> str:
     try:
         return Path(payload[1:]).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise GwayError(f"cannot read {payload[1:]}: {error}") from error
+        why = getattr(error, "strerror", None) or error
+        raise GwayError(
+            f"the payload cannot be read from the file {payload[1:]}: {why}",
+            "@FILE takes the payload from a file, - from standard input; or give JSON text itself",
+        ) from error

@@ -48,7 +48,7 @@ def test_a_payload_can_come_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "payload.json"
     file.write_text('{"type":"Hard"}', encoding="utf-8")
     assert messages.validate("Reset", f"@{file}").verdict == "valid"
-    with pytest.raises(GwayError, match=r"absent\.json"):
+    with pytest.raises(GwayError, match=r"file .*absent\.json: No such file"):
         messages.validate("Reset", f"@{tmp_path / 'absent.json'}")
 
 
