@@ -66,10 +66,14 @@ class Latest(msgspec.Struct, frozen=True, gc=False):
 
 
 class Registration(msgspec.Struct, frozen=True, gc=False):
-    """What the remote knows of a charger: the Boot that it accepted, and its interval."""
+    """What the remote knows of a charger: the Boot that it accepted, and its interval.
+
+    `sent` is the row that went out last, while it has no answer; 0 none.
+    """
 
     boot_digest: str = ""
     interval_s: int = 300
+    sent: int = 0
 
 
 class Unstorable(Exception):
@@ -88,6 +92,12 @@ class Delivered(msgspec.Struct, frozen=True, gc=False, tag=True):
     row: Row
     remote_tx: int | None = None
     stop_wanted: bool = False
+
+
+class Sent(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """A row is on its way; its answer, or that there is none, takes the mark off."""
+
+    sequence: int
 
 
 class Failed(msgspec.Struct, frozen=True, gc=False, tag=True):
@@ -159,6 +169,7 @@ class Finding(msgspec.Struct, frozen=True, gc=False, tag=True):
 
 Change = (
     Delivered
+    | Sent
     | Failed
     | Dead
     | LatestDelivered

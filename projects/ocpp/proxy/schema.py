@@ -118,4 +118,9 @@ DELETE FROM proxy_findings WHERE finding_id NOT IN (SELECT max(finding_id) FROM 
     GROUP BY remote_id, charger_id, kind, local_tx);
 """
 
-STEPS = (FIRST, SECOND, THIRD)
+# What was on its way when the process ended may be at the remote already.
+FOURTH = """
+ALTER TABLE proxy_chargers ADD COLUMN sent INTEGER NOT NULL DEFAULT 0;
+"""
+
+STEPS = (FIRST, SECOND, THIRD, FOURTH)

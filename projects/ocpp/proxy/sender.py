@@ -20,11 +20,13 @@ from gway.projects.ocpp.proxy.ports import (
     Dead,
     Delivered,
     Driver,
+    Failed,
     Latest,
     LatestDelivered,
     LinkState,
     Options,
     Row,
+    Sent,
     Store,
     TagWord,
 )
@@ -65,6 +67,7 @@ class Sender(Uplink):
         self._boot: Latest | None = None
         self._stale = True  # what is latest must be read again
         self._registered = store.registration(charger_id)
+        self._sent_before = self._registered.sent  # by a process that ended before the answer
         self._booted = False  # on this connection
         self._boot_at = 0.0
         self._beat_at = 0.0
@@ -219,7 +222,22 @@ class Sender(Uplink):
                 self._bury(row, DEAD_START if is_dead else NO_START, followers=True)
                 return
             payload = payloads.with_transaction(payload, remote_tx)
+        if not self._options.remote_deduplicates:
+            self._mark_sent(row)
         self._send("row", row.message_id, row.action, payload, row=row)
+
+    def _mark_sent(self, row: Row) -> None:
+        """Let a process after this one know that the remote may have a row (P11).
+
+        Nothing waits for that: in the worst case a duplicate is not counted.
+        """
+        changes: list[Change] = [Sent(row.sequence)]
+        if row.sequence == self._sent_before:
+            self.counts["resent"] += 1
+            failed = Failed(row.sequence, row.attempts, "this process ended", resent=True)
+            changes.insert(0, failed)
+        self._sent_before = 0
+        self._note(changes, None)
 
     def _remote_reservation(self, local_id: int) -> int | None:
         return self._store.remote_reservation(self.charger_id, local_id)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from gway.errors import GwayError
 from gway.native import is_patched
 from gway.projects.ocpp.database import DATABASE
@@ -66,6 +68,8 @@ class Proxy:
         gateway = self._gateway
         database = gateway.service(Databases).open(str(gateway.settings.get(DATABASE)))
         store = open_store(database, remote.url, keep_queue=keep_queue)
+        if web:  # a GWAY: it knows again what it was told (P11)
+            options = replace(options, remote_deduplicates=True)
         if self.forwarder is not None:
             self.forwarder.end()
         if remote.in_the_clear:

@@ -40,6 +40,11 @@ MAP = (
     " AND state = 0 AND local_tx = ?3 AND action = 'StopTransaction'), ?6)"
     " ON CONFLICT (remote_id, charger_id, local_tx) DO UPDATE SET remote_tx = excluded.remote_tx"
 )
+SENT = (
+    "INSERT INTO proxy_chargers (remote_id, charger_id, sent) VALUES (?, ?, ?)"
+    " ON CONFLICT (remote_id, charger_id) DO UPDATE SET sent = excluded.sent"
+)
+NOT_SENT = "UPDATE proxy_chargers SET sent = 0 WHERE remote_id = ? AND charger_id = ? AND sent = ?"
 FAILED = "UPDATE outbox SET attempts = ?, last_error = ?, tried_at = ? WHERE sequence = ?"
 DUPLICATE = (
     "INSERT INTO proxy_chargers (remote_id, charger_id, possible_duplicates) VALUES (?, ?, 1)"

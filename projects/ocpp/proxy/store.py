@@ -29,6 +29,7 @@ from gway.projects.ocpp.proxy.ports import (
     Registration,
     ReservationGiven,
     Row,
+    Sent,
     StopAsked,
     TagWord,
     Unstorable,
@@ -151,7 +152,7 @@ class Store:
     def registration(self, charger_id: str) -> Registration:
         """Tell which Boot the remote accepted."""
         sql = (
-            "SELECT boot_digest, interval_s FROM proxy_chargers"
+            "SELECT boot_digest, interval_s, sent FROM proxy_chargers"
             " WHERE remote_id = ? AND charger_id = ?"
         )
         found = self._peek(sql, self.remote_id, charger_id)
@@ -245,11 +246,15 @@ class Store:
             if change.remote_tx is not None:
                 map_row = (charger_id, change.row.local_tx, change.remote_tx, change.stop_wanted)
                 execute(statements.MAP, (remote_id, *map_row, now))
+        elif isinstance(change, Sent):
+            execute(statements.SENT, (remote_id, charger_id, change.sequence))
         elif isinstance(change, Failed):
+            execute(statements.NOT_SENT, (remote_id, charger_id, change.sequence))
             execute(statements.FAILED, (change.attempts, change.error, now, change.sequence))
             if change.resent:
                 execute(statements.DUPLICATE, (remote_id, charger_id))
         elif isinstance(change, Dead):
+            execute(statements.NOT_SENT, (remote_id, charger_id, change.row.sequence))
             execute(statements.BURY, (change.error, now, change.row.sequence))
             if change.followers and change.row.local_tx is not None:
                 words = change.error_of_followers

@@ -369,10 +369,29 @@ def test_no_answer_in_thirty_seconds_ends_the_connection_and_sends_the_same_agai
     assert bench.store.possible_duplicates == 1
 
 
+def test_what_was_on_its_way_when_the_process_ended_is_a_possible_duplicate_once() -> None:
+    bench = Bench().boot()
+    bench.put_start(1)
+    bench.kill()
+    assert bench.store.possible_duplicates == 0
+    bench.boot()
+    assert bench.store.possible_duplicates == 1
+    bench.cut()
+    bench.kill()
+    bench.boot()
+    assert bench.store.possible_duplicates == 2  # it went out three times
+    bench.error("InternalError")
+    bench.kill()
+    bench.boot()
+    assert bench.store.possible_duplicates == 2  # the remote has said that it does not have it
+
+
 def test_a_remote_that_deduplicates_leaves_no_possible_duplicates() -> None:
     bench = Bench(Options(remote_deduplicates=True)).boot()
     bench.put_start(1)
     bench.cut()
+    bench.kill()
+    bench.boot()
     assert bench.store.possible_duplicates == 0
 
 

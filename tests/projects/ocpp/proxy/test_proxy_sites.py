@@ -144,6 +144,23 @@ def test_a_charger_that_is_not_let_in_is_nothing_that_the_remote_hears_of(pair, 
     assert stranger.commands == []
 
 
+@pytest.mark.parametrize(("web", "counted"), [("http://127.0.0.1:9", 0), ("", 1)])
+def test_only_a_remote_that_is_no_gway_may_have_duplicates(pair, eventually, web, counted):
+    sites = pair(env={"GWAY_OCPP_REMOTE_WEB": web} if web else None)
+    charger = sites.charger()
+    charger.boot()
+    eventually(lambda: sites.row().get("link") == "online")
+    sites.between.black_hole()
+    charger.start()
+    eventually(lambda: sites.row()["in_flight"] == "StartTransaction")
+    sites.between.partition()
+    eventually(lambda: sites.row()["link"] != "online")
+    sites.between.heal()
+    sites.sync()
+    eventually(sites.drained)
+    assert sites.status()["possible_duplicates"] == counted
+
+
 def test_a_tag_unknown_here_is_asked_of_the_remote_and_a_start_waits_for_nobody(
     pair, eventually, workspace
 ):

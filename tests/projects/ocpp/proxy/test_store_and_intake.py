@@ -34,6 +34,7 @@ from gway.projects.ocpp.proxy.ports import (
     LatestDelivered,
     Registration,
     ReservationGiven,
+    Sent,
     StopAsked,
     TagWord,
     Unstorable,
@@ -199,6 +200,19 @@ def test_tries_and_errors_are_kept_with_the_row(store: Store) -> None:
     assert (again.sequence, again.attempts, again.last_error) == (1, 2, "FormationViolation")
     counted = store.database.query("SELECT possible_duplicates AS n FROM proxy_chargers")
     assert counted == [{"n": 1}]
+
+
+def test_what_is_on_its_way_is_marked_until_its_end_is_known(store: Store) -> None:
+    put(store, 1, "StartTransaction")
+    row = store.window("CP1", 1)[0]
+    ends = (Failed(row.sequence, 0, "lost", resent=True), Dead(row, "ProtocolError"))
+    for end in ends:
+        commit(store, Sent(row.sequence))
+        assert store.registration("CP1").sent == row.sequence
+        commit(store, Failed(row.sequence + 1, 0, "of another"))
+        assert store.registration("CP1").sent == row.sequence
+        commit(store, end)
+        assert store.registration("CP1").sent == 0
 
 
 def test_the_newest_of_a_kind_waits_until_it_is_delivered(store: Store) -> None:

@@ -27,6 +27,7 @@ from gway.projects.ocpp.proxy.ports import (
     Registration,
     ReservationGiven,
     Row,
+    Sent,
     StopAsked,
     TagWord,
 )
@@ -96,6 +97,7 @@ class MemoryStore:
         self.reservations: dict[tuple[str, int], int] = {}
         self.findings: list[Finding] = []
         self.possible_duplicates = 0
+        self.sent: dict[str, int] = {}
 
     # --- what intake does, inside a unit of the domain ---
 
@@ -136,7 +138,8 @@ class MemoryStore:
         ]
 
     def registration(self, charger_id: str) -> Registration:
-        return self.known.get(charger_id, Registration())
+        known = self.known.get(charger_id, Registration())
+        return msgspec.structs.replace(known, sent=self.sent.get(charger_id, 0))
 
     def remote_tx(self, charger_id: str, local_tx: int) -> int | None:
         return self.maps.get((charger_id, local_tx))
@@ -178,7 +181,10 @@ class MemoryStore:
     def apply_one(self, charger_id: str, change: Change) -> None:
         if isinstance(change, Delivered):
             self.delivered(charger_id, change)
+        elif isinstance(change, Sent):
+            self.sent[charger_id] = change.sequence
         elif isinstance(change, Failed):
+            self.not_sent(charger_id, change.sequence)
             rows = self.rows.get(charger_id, {})
             row = rows.get(change.sequence)
             self.possible_duplicates += change.resent
@@ -217,7 +223,12 @@ class MemoryStore:
             ):
                 self.stops.setdefault(charger_id, set()).add(row.local_tx)
 
+    def not_sent(self, charger_id: str, sequence: int) -> None:
+        if self.sent.get(charger_id) == sequence:
+            del self.sent[charger_id]
+
     def bury(self, charger_id: str, change: Dead) -> None:
+        self.not_sent(charger_id, change.row.sequence)
         rows = self.rows.get(charger_id, {})
         for row in list(rows.values()):
             of_it = change.followers and row.local_tx == change.row.local_tx
