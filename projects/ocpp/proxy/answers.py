@@ -60,6 +60,10 @@ class Authorized(msgspec.Struct, rename="camel", gc=False):
     id_tag_info: TagInfo
 
 
+class _Confirmed(msgspec.Struct, gc=False):
+    status: str = ""
+
+
 class _Tagged(msgspec.Struct, rename="camel", gc=False):
     id_tag: str = ""
 
@@ -68,6 +72,7 @@ _started = msgspec.json.Decoder(Started).decode
 _booted = msgspec.json.Decoder(Booted).decode
 _beat = msgspec.json.Decoder(Beat).decode
 _authorized = msgspec.json.Decoder(Authorized).decode
+_confirmed = msgspec.json.Decoder(_Confirmed).decode
 _tagged = msgspec.json.Decoder(_Tagged).decode
 
 
@@ -96,6 +101,14 @@ def authorized(payload: bytes) -> str:
         return _authorized(payload).id_tag_info.status
     except DECODE_ERRORS:
         return ""
+
+
+def accepted(payload: bytes | None) -> bool:
+    """Tell whether a charger said Accepted to a command."""
+    try:
+        return payload is not None and _confirmed(payload).status == ACCEPTED
+    except DECODE_ERRORS:
+        return False
 
 
 def remote_time(payload: bytes) -> datetime | None:

@@ -19,12 +19,15 @@ from gway.projects.ocpp.messages.faults import (
     Violation,
 )
 from gway.projects.ocpp.messages.framing import Call
-from gway.projects.ocpp.proxy.payloads import Unmapped, command_for_charger
+from gway.projects.ocpp.proxy import answers
+from gway.projects.ocpp.proxy.payloads import Unmapped, asked_for, command_for_charger
 from gway.projects.ocpp.proxy.ports import (
+    EVERY_STATUS,
     Change,
     CommandAnswer,
     Done,
     Driver,
+    Expected,
     Options,
     ReservationGiven,
     StopAsked,
@@ -34,21 +37,28 @@ from gway.projects.ocpp.proxy.ports import (
 REMEMBERED = 16  # answers kept for a command that is sent again
 MOST_WAITING = 64
 
+HEARTBEAT = "Heartbeat"
+
 _REJECTED = b'{"status":"Rejected"}'
 
 
 class _Asked(msgspec.Struct, gc=False):
-    """A command under way: whose answer it is, or which transaction it stops for us."""
+    """A command under way: whose answer it is, or which transaction it stops for us.
+
+    `expects` is the kind of message that it makes the charger say, "" none.
+    """
 
     connection: int
     message_id: str
     stops: int | None = None
+    expects: str = ""
 
 
 class Commands:
     """The commands of the remote to one charger, and ours for it.
 
     :param note: commits changes that nothing waits for, except the callback
+    :ivar beat_wanted: the remote asked for a heartbeat, and the charger would send one
     """
 
     def __init__(
@@ -71,11 +81,13 @@ class Commands:
         self._asked: dict[int, _Asked] = {}
         self._token = 0
         self.charger_online = False
+        self.beat_wanted = False
 
     def begin(self, connection: int) -> None:
         """Start anew: answers go to the connection that asked or nowhere."""
         self._connection = connection
         self._answers.clear()
+        self.beat_wanted = False
 
     def take(self, call: Call, text: bytes) -> None:
         """Pass a command on, or answer it."""
@@ -113,7 +125,9 @@ class Commands:
         given: list[Change] = []
         reservation = partial(self._reservation, call.action, given)
         payload = command_for_charger(call.action, bytes(call.payload), self._local_tx, reservation)
-        asked = _Asked(connection, call.message_id)
+        asked = _Asked(connection, call.message_id, expects=_expected(call))
+        if asked.expects and asked.expects != HEARTBEAT:
+            given.append(Expected(asked.expects))  # first: the charger may be quick
         if given:
             self._note(given, partial(self._reserved, asked, call.action, payload))
         else:
@@ -158,6 +172,10 @@ class Commands:
         asked = self._asked.pop(token, None)
         if asked is None:
             return
+        if asked.expects == HEARTBEAT:
+            self.beat_wanted = answers.accepted(answer.payload)
+        elif asked.expects and not answers.accepted(answer.payload):
+            self._note([Expected(asked.expects, expected=False)], None)
         if asked.stops is not None:
             if answer.code != GENERIC:  # else the charger was away: it is told when it is back
                 self._note([StopAsked(asked.stops)], None)
@@ -184,6 +202,14 @@ class Commands:
 
     def _send(self, text: bytes) -> None:
         self._driver.send(self._charger_id, self._connection, text)
+
+
+def _expected(call: Call) -> str:
+    """Tell what the charger will say at a command's bidding, which the remote waits for."""
+    action, connector = asked_for(call.action, bytes(call.payload))
+    if action == "StatusNotification":
+        return EVERY_STATUS if connector is None else f"Status/{connector}"
+    return {"BootNotification": "Boot", HEARTBEAT: HEARTBEAT}.get(action, "")
 
 
 _encode = msgspec.json.encode

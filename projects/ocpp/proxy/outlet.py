@@ -114,6 +114,7 @@ class Outlet(Sender):
     def command_answered(self, token: int, answer: CommandAnswer) -> None:
         """The charger answered what `Driver.command` sent, or did not."""
         self._commands.answered(token, answer)
+        self._pump()
 
     def authorize(self, id_tag: str, done: Callable[[TagWord | None], None]) -> None:
         """Ask the remote about a tag; `done` gets None when it is away or too slow (P1)."""

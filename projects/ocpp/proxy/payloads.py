@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from gway.projects.ocpp.messages.codec import DECODE_ERRORS
 from gway.projects.ocpp.messages.faults import FORMATION, PROPERTY, TYPE, Violation
 
 STORABLE = 2**63
@@ -28,6 +29,14 @@ _CONTEXT = re.compile(rb'"context"\s*:\s*"([^"]*)"')
 _MEMBERS = msgspec.json.Decoder(Members)
 _INTEGER = msgspec.json.Decoder(int)
 _encode = msgspec.json.encode
+
+
+class _Trigger(msgspec.Struct, rename="camel", gc=False):
+    requested_message: str = ""
+    connector_id: int | None = None
+
+
+_TRIGGER = msgspec.json.Decoder(_Trigger)
 
 
 class Unmapped(Exception):
@@ -88,6 +97,19 @@ def command_for_charger(action: str, payload: bytes, local_tx: Find, reservation
         return payload
     members[outer] = msgspec.Raw(changed)
     return _encode(members)
+
+
+def asked_for(action: str, payload: bytes) -> tuple[str, int | None]:
+    """Tell what a command makes the charger say: an action and a connector; "" nothing."""
+    if action == "Reset":
+        return "BootNotification", None
+    if action != "TriggerMessage":
+        return "", None
+    try:
+        trigger = _TRIGGER.decode(payload)
+    except DECODE_ERRORS:
+        return "", None
+    return trigger.requested_message, trigger.connector_id
 
 
 def is_periodic(payload: bytes) -> bool:

@@ -21,6 +21,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
+EVERY_STATUS = "Status/*"
 DEAD_START = "its start is a dead letter"
 
 Done = Callable[[BaseException | None], None]
@@ -132,6 +133,16 @@ class LatestDelivered(msgspec.Struct, frozen=True, gc=False, tag=True):
     version: int
 
 
+class Expected(msgspec.Struct, frozen=True, gc=False, tag=True):
+    """The remote wants to hear the next message of a kind, also if it says nothing new.
+
+    `kind` is one of :class:`Latest`, or `EVERY_STATUS`; not `expected`: no more.
+    """
+
+    kind: str
+    expected: bool = True
+
+
 class BootAccepted(msgspec.Struct, frozen=True, gc=False, tag=True):
     """The remote accepted a Boot with this digest; "" forgets it."""
 
@@ -173,6 +184,7 @@ Change = (
     | Failed
     | Dead
     | LatestDelivered
+    | Expected
     | BootAccepted
     | TagWord
     | StopAsked

@@ -123,4 +123,10 @@ FOURTH = """
 ALTER TABLE proxy_chargers ADD COLUMN sent INTEGER NOT NULL DEFAULT 0;
 """
 
-STEPS = (FIRST, SECOND, THIRD, FOURTH)
+# What the remote asked for is told to it, although it has heard the same before.
+FIFTH = """
+ALTER TABLE proxy_latest ADD COLUMN expected INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE proxy_chargers ADD COLUMN boot_expected INTEGER NOT NULL DEFAULT 0;
+"""
+
+STEPS = (FIRST, SECOND, THIRD, FOURTH, FIFTH)

@@ -107,8 +107,10 @@ class Sender(Uplink):
         elif not self._wanted(now):
             self._hang_up("the charger is away")
             self._dial.again(now, self._options.first_retry_s)
-        elif not self._send_waiting(now) and now >= self._beat_at + self._registered.interval_s:
-            self._send("heartbeat", f"h{self.connection}-{self.counts['sent']}", "Heartbeat", b"{}")
+        elif self._commands.beat_wanted or (
+            not self._send_waiting(now) and now >= self._beat_at + self._registered.interval_s
+        ):
+            self._send_beat()
 
     def _is_booted(self, now: float) -> bool:
         """Tell whether the remote has accepted who we are (P3)."""
@@ -135,6 +137,9 @@ class Sender(Uplink):
         before, self._boot = self._boot, next((one for one in known if one.kind == "Boot"), None)
         if self._booted and before is not None and self._boot is not None:
             self._booted = before.payload == self._boot.payload
+        self._registered = self._store.registration(self.charger_id)
+        if not self._registered.boot_digest:
+            self._booted = False  # the charger booted because the remote asked for it
         self._latest = sorted(
             (one for one in known if one.kind != "Boot"), key=lambda one: (one.after, one.kind)
         )
@@ -145,6 +150,11 @@ class Sender(Uplink):
         if boot is not None and now >= self._boot_at:
             name = f"b{self.connection}-{self.counts['sent']}"
             self._send("boot", name, boot.action, boot.payload, latest=boot)
+
+    def _send_beat(self) -> None:
+        self._commands.beat_wanted = False
+        name = f"h{self.connection}-{self.counts['sent']}"
+        self._send("heartbeat", name, "Heartbeat", b"{}")
 
     def _send_ask(self, now: float) -> None:
         name = f"a{self.connection}-{self.counts['sent']}"

@@ -24,8 +24,15 @@ PUT_LATEST = (
     " VALUES (?, ?, ?, ?, 1,"
     " (SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'outbox'))"
     " ON CONFLICT (charger_id, kind) DO UPDATE SET payload = excluded.payload,"
-    " action = excluded.action, version = version + 1, after = excluded.after"
-    " WHERE payload <> excluded.payload"
+    " action = excluded.action, version = version + 1, after = excluded.after, expected = 0"
+    " WHERE payload <> excluded.payload OR expected = 1"
+)
+EXPECT = "UPDATE proxy_latest SET expected = ? WHERE charger_id = ? AND kind GLOB ?"
+EXPECT_BOOT = "UPDATE proxy_chargers SET boot_expected = ? WHERE remote_id = ? AND charger_id = ?"
+# A Boot is told when another one, or none, was accepted.
+BOOT_CAME = (
+    "UPDATE proxy_chargers SET boot_expected = 0, boot_digest = ''"
+    " WHERE remote_id = ? AND charger_id = ? AND boot_expected = 1"
 )
 WINDOW = (
     "SELECT sequence, local_tx, action, payload, attempts, last_error FROM outbox"

@@ -22,6 +22,7 @@ from gway.projects.ocpp.proxy.ports import (
     Dead,
     Delivered,
     Done,
+    Expected,
     Failed,
     Finding,
     Latest,
@@ -40,6 +41,7 @@ log = logging.getLogger("ocpp.proxy")
 
 FIRST_RESERVATION = 2**30  # ours for the remote's; operators give small ones
 STOP = "StopTransaction"
+BOOT = "Boot"
 BOOT_NAMES = (
     ("vendor", "chargePointVendor"),
     ("model", "chargePointModel"),
@@ -95,6 +97,8 @@ class Store:
         self, unit: Unit, charger_id: str, kind: str, action: str, payload: bytes
     ) -> None:
         """Note a message of which only the newest counts."""
+        if kind == BOOT:
+            unit.execute(statements.BOOT_CAME, (self.remote_id, charger_id))
         unit.execute(statements.PUT_LATEST, (charger_id, kind, action, payload))
 
     # --- what the core reads ----------------------------------------------------
@@ -271,11 +275,16 @@ class Store:
         self,
         unit: Unit,
         charger_id: str,
-        change: BootAccepted | TagWord | StopAsked | ReservationGiven | Finding,
+        change: Expected | BootAccepted | TagWord | StopAsked | ReservationGiven | Finding,
         now: int | None,
     ) -> None:
         remote_id, execute = self.remote_id, unit.execute
-        if isinstance(change, BootAccepted):
+        if isinstance(change, Expected):
+            if change.kind == BOOT:
+                execute(statements.EXPECT_BOOT, (change.expected, remote_id, charger_id))
+            else:
+                execute(statements.EXPECT, (change.expected, charger_id, change.kind))
+        elif isinstance(change, BootAccepted):
             execute(statements.BOOT, (remote_id, charger_id, change.digest, change.interval_s))
         elif isinstance(change, TagWord):
             key = tag_key(change.id_tag)

@@ -948,6 +948,65 @@ def test_read_only_refuses_every_command() -> None:
     assert bench.commands == []
 
 
+def says_the_same(bench: Bench, kind: str) -> None:
+    """Let the charger send what it said before, and the outlet see to it."""
+    known = bench.store.newest_of[bench.charger_id, kind]
+    bench.store.put_latest(bench.charger_id, kind, known.action, known.payload)
+    bench.outlet.look()
+    bench.flush()
+
+
+@pytest.mark.parametrize(
+    ("action", "command", "kind", "told"),
+    [
+        ("Reset", {"type": "Soft"}, "Boot", "BootNotification"),
+        ("TriggerMessage", {"requestedMessage": "BootNotification"}, "Boot", "BootNotification"),
+        (
+            "TriggerMessage",
+            {"requestedMessage": "StatusNotification"},
+            "Status/1",
+            "StatusNotification",
+        ),
+        (
+            "TriggerMessage",
+            {"requestedMessage": "StatusNotification", "connectorId": 1},
+            "Status/1",
+            "StatusNotification",
+        ),
+    ],
+)
+@pytest.mark.parametrize("answer", ["Accepted", "Rejected"])
+def test_what_the_remote_made_the_charger_say_is_told_although_it_is_known(
+    action: str, command: dict[str, Any], kind: str, told: str, answer: str
+) -> None:
+    bench = Bench().boot()
+    bench.status("Available")
+    bench.answer()
+    before = bench.actions.count(told)
+    bench.ask(action, **command)
+    bench.charger_answers(b'{"status":"%b"}' % answer.encode())
+    for _ in range(2):
+        says_the_same(bench, kind)
+        bench.pass_time(1)
+        if bench.outlet.in_flight is not None:
+            bench.answer(status="Accepted", interval=300, currentTime="2027-01-01T00:00:00Z")
+    assert bench.actions.count(told) - before == (answer == "Accepted")
+    assert bench.outlet.state is LinkState.ONLINE
+
+
+def test_a_heartbeat_that_the_remote_asks_for_comes_at_once() -> None:
+    bench = Bench().boot()
+    bench.put_start(1)
+    bench.put_stop(1)
+    bench.ask("TriggerMessage", requestedMessage="Heartbeat")
+    bench.charger_answers()
+    bench.receive([3, bench.outlet.in_flight.message_id, {"transactionId": 700}])
+    assert bench.actions[-1] == "Heartbeat"
+    bench.answer()
+    bench.pass_time(1)
+    assert bench.actions[-1] == "StopTransaction"
+
+
 def test_what_is_no_command_is_refused() -> None:
     bench = Bench().boot()
     assert bench.ask("StartTransaction")[:3] == [4, "r1", "NotImplemented"]

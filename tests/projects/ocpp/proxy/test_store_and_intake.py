@@ -25,10 +25,12 @@ from gway.projects.ocpp.proxy import payloads, schema, thinning
 from gway.projects.ocpp.proxy.hooks import Subscription
 from gway.projects.ocpp.proxy.intake import Intake
 from gway.projects.ocpp.proxy.ports import (
+    EVERY_STATUS,
     BootAccepted,
     Change,
     Dead,
     Delivered,
+    Expected,
     Failed,
     Finding,
     LatestDelivered,
@@ -235,6 +237,28 @@ def test_a_boot_is_known_to_be_accepted(store: Store) -> None:
     assert store.registration("CP1") == Registration("abc", 60)
     commit(store, BootAccepted("", 60))
     assert store.registration("CP1").boot_digest == ""
+
+
+def test_what_the_remote_waits_for_is_told_once_more(store: Store) -> None:
+    def note(kind: str) -> None:
+        unit = store.database.unit()
+        store.put_latest(unit, "CP1", kind, "Action", b"{}")
+        store.database.wait_for(unit)
+
+    for kind in ("Boot", "Status/1", "Status/2"):
+        note(kind)
+        commit(store, LatestDelivered(kind, 1))
+    commit(store, BootAccepted("abc", 60), Expected("Boot"), Expected("Status/1"))
+    commit(store, Expected(EVERY_STATUS, expected=False), Expected("Status/2"))
+    assert store.registration("CP1") == Registration("abc", 60)
+    for _ in range(2):
+        for kind in ("Boot", "Status/1", "Status/2"):
+            note(kind)
+        assert store.registration("CP1") == Registration("", 60)
+        assert [(one.kind, one.version) for one in store.latest("CP1")] == [
+            ("Boot", 1),
+            ("Status/2", 2),
+        ]
 
 
 def test_a_charger_that_booted_before_the_proxy_came_has_its_boot_told(

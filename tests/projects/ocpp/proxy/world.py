@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
 
 import msgspec
 
@@ -20,6 +21,7 @@ from gway.projects.ocpp.proxy.ports import (
     Dead,
     Delivered,
     Done,
+    Expected,
     Failed,
     Finding,
     Latest,
@@ -98,6 +100,7 @@ class MemoryStore:
         self.findings: list[Finding] = []
         self.possible_duplicates = 0
         self.sent: dict[str, int] = {}
+        self.expected: set[tuple[str, str]] = set()
 
     # --- what intake does, inside a unit of the domain ---
 
@@ -114,7 +117,11 @@ class MemoryStore:
 
     def put_latest(self, charger_id: str, kind: str, action: str, payload: bytes) -> None:
         old = self.newest_of.get((charger_id, kind))
-        if old is None or old.payload != payload:
+        is_expected = (charger_id, kind) in self.expected
+        self.expected.discard((charger_id, kind))
+        if is_expected and kind == "Boot":
+            self.known.pop(charger_id, None)
+        elif is_expected or old is None or old.payload != payload:
             version = old.version + 1 if old else 1
             latest = Latest(kind, action, payload, version, self.sequence)
             self.newest_of[charger_id, kind] = latest
@@ -196,6 +203,8 @@ class MemoryStore:
             self.bury(charger_id, change)
         elif isinstance(change, LatestDelivered):
             self.told[charger_id, change.kind] = change.version
+        elif isinstance(change, Expected):
+            self.expect(charger_id, change)
         elif isinstance(change, BootAccepted):
             self.known[charger_id] = Registration(change.digest, change.interval_s)
         elif isinstance(change, TagWord):
@@ -222,6 +231,13 @@ class MemoryStore:
                 for one in self.rows.get(charger_id, {}).values()
             ):
                 self.stops.setdefault(charger_id, set()).add(row.local_tx)
+
+    def expect(self, charger_id: str, change: Expected) -> None:
+        kinds = [kind for charger, kind in self.newest_of if charger == charger_id]
+        for kind in kinds:
+            if fnmatchcase(kind, change.kind):
+                known = (charger_id, kind)
+                (self.expected.add if change.expected else self.expected.discard)(known)
 
     def not_sent(self, charger_id: str, sequence: int) -> None:
         if self.sent.get(charger_id) == sequence:
