@@ -121,6 +121,15 @@ def told_by(
     return mark
 
 
+def asks_by_itself(fn: F) -> F:
+    """Run a verb here with `--at URL`, too: it asks the server itself, which is `gateway.at`.
+
+    For what goes on, such as a table that follows what happens there.
+    """
+    fn.__gway_asks__ = True  # type: ignore[attr-defined]
+    return fn
+
+
 def live(fn: F) -> F:
     """Run a verb in the process that serves: here when it is this one, else there.
 

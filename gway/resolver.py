@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from gway.plugins import PluginHost
+    from gway.remote import Server
 
 S = TypeVar("S")
 
@@ -84,6 +85,7 @@ class Gateway:
         self.closed = False
         # Off while a command line shows a view as a table: markup would cost more than the data.
         self.renders = True
+        self.at: Server | None = None
         self._serving = False
         self._now = now
         self._plugins: PluginHost | None = None

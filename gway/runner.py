@@ -124,6 +124,12 @@ class Runner:
         from gway import remote
 
         server = remote.at(self.gateway, at, plain=self._at_insecure)
+        if getattr(found.function, "__gway_asks__", False):
+            self.gateway.at = server
+            try:
+                return self._call_here(found, args, kwargs)
+            finally:
+                self.gateway.at = None
         return remote.call(
             self.gateway, server, found.function, args, kwargs, cast("Format", self._format)
         )

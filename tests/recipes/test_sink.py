@@ -59,17 +59,19 @@ def ws_port(folder: Path) -> str:
 def test_the_recipe_logs_a_simulated_session(
     start: Start, run, workspace: Path, eventually
 ) -> None:
-    process = start("sink", "run", str(RECIPE), "--port", "0", "--ws_port", "0")
+    words = ("--port", "0", "--ws_port", "0", "--to", "lab.jsonl", "--max-mb", "8", "--redact-tags")
+    process = start("sink", "run", str(RECIPE), *words)
     folder = workspace / "sink"
     eventually(lambda: "/ocpp/sink/messages" in (folder / "err.txt").read_text())
     ran = run("ocpp.evcs", "simulate", "--ws-port", ws_port(folder), "--cp-path", "LAB", *SHORT)
     assert ran.code == 0, ran.stderr
-    log = folder / "work" / "ocpp" / "sink" / "sink.jsonl"
+    log = folder / "work" / "ocpp" / "sink" / "lab.jsonl"
     eventually(lambda: '"close"' in log.read_text())
-    good = run("ocpp.sink", "validate", cwd=folder)
+    assert "FFFFFFFF" not in log.read_text(), "the tag of the simulator"
+    good = run("ocpp.sink", "validate", "lab.jsonl", cwd=folder)
     assert good.code == 0, good.stdout
     assert "no violation" in good.stderr
-    stats = json.loads(run("ocpp.sink", "stats", "--json", cwd=folder).stdout)
+    stats = json.loads(run("ocpp.sink", "stats", "lab.jsonl", "--json", cwd=folder).stdout)
     assert {row["charger"] for row in stats} == {"LAB", "(all)"}
     process.send_signal(signal.SIGINT)
     assert process.wait(15) == 130

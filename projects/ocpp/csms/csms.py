@@ -14,7 +14,7 @@ import msgspec
 from gway import access, gw, hookimpl, live
 from gway.errors import GwayError, UnknownName, UsageError
 from gway.hookspecs import HealthCheck
-from gway.marks import shown_as
+from gway.marks import asks_by_itself, shown_as
 from gway.projects.ocpp.csms import terminal
 from gway.projects.ocpp.csms.admission import BadId, checked_id
 from gway.projects.ocpp.csms.buttons import (
@@ -332,6 +332,7 @@ def api_chargers(
     return chargers(status=status, faulted=faulted, q=q, sort=sort)
 
 
+@asks_by_itself
 def watch(
     *,
     status: Status | None = None,
@@ -346,18 +347,21 @@ def watch(
     :param faulted: only chargers with a fault
     :param q: only chargers with this in their id, or in their vendor's or model's name
     :param sort: alarms, id, power, energy or last_seen; with a minus the other way round
-    :param url: of the server; that of this workspace if not given
+    :param url: of the server, as `--at URL`; that of this workspace if not given
     """
     from gway import remote
     from gway.projects.ocpp.csms import watch as watching
     from gway.resolver import current
 
     gateway = current()
-    server = remote.recorded(gateway) if url is None else remote.at(gateway, url)
+    if url is not None:
+        server: remote.Server | None = remote.at(gateway, url)
+    else:
+        server = gateway.at or remote.recorded(gateway)
     if server is None:
         raise GwayError(
             f"no server runs in {gateway.workspace.root}",
-            "start one in another terminal with `gway run RECIPE`, or name one with --url",
+            "start one in another terminal with `gway run RECIPE`, or name one with --at URL",
         )
     wanted = {"status": status, "faulted": faulted, "q": q, "sort": sort}
 

@@ -106,6 +106,9 @@ def listen(
     forward_credentials: bool = False,
     ca: Path | None = None,
     to: Path | None = None,
+    max_mb: float = 64.0,
+    max_hours: float = 24.0,
+    keep: int = 10,
     redact_tags: bool = False,
     insecure: bool = False,
 ) -> None:
@@ -118,6 +121,9 @@ def listen(
     :param forward_credentials: pass the chargers' Basic credentials on as well
     :param ca: certificates to trust in a wss address, PEM; the system's if not given
     :param to: the log, below work/ocpp/sink/ unless it is absolute; sink.jsonl if not given
+    :param max_mb: size at which a new file is begun
+    :param max_hours: age at which a new file is begun
+    :param keep: how many older files stay
     :param redact_tags: keep the chargers' users out of the log: no idTag is written
     :param insecure: let everybody who reaches the address see everything
     """
@@ -131,6 +137,9 @@ def listen(
         forward_credentials=forward_credentials,
         ca=ca,
         to=to,
+        max_mb=max_mb,
+        max_hours=max_hours,
+        keep=keep,
         redact_tags=redact_tags,
     )
     gw.web.server.start_app(host=host, port=port, ws_port=ws_port, insecure=insecure)

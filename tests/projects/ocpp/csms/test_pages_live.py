@@ -264,6 +264,30 @@ def test_watch_writes_a_line_for_each_change_and_ends_with_ctrl_c(csms):
     assert watch.returncode == 130
 
 
+@pytest.mark.parametrize("words", [("--at", "URL", "ocpp.csms", "watch"),
+                                   ("ocpp.csms", "watch", "--url", "URL")])  # fmt: skip
+def test_watch_follows_the_server_that_is_named(csms, tmp_path, words):
+    named = [csms.url if word == "URL" else word for word in words]
+    command = [sys.executable, "-m", "gway", *named]
+    env = {**os.environ, "GWAY_TOKEN": csms.token}
+    away = tmp_path / "elsewhere"
+    away.mkdir()
+    watch = subprocess.Popen(command, cwd=away, env=env, stdout=subprocess.PIPE, text=True)
+    try:
+
+        async def story() -> None:
+            async with connected(csms, "CP1") as charger:
+                await charger.boot()
+                assert watch.stdout is not None
+                assert "CP1" in await aside(until, watch.stdout, "CP1")
+
+        asyncio.run(story())
+    finally:
+        watch.send_signal(signal.SIGINT)
+        watch.communicate(timeout=20)
+    assert watch.returncode == 130
+
+
 def until(lines: Any, part: str) -> str:
     """Read lines up to one that has a part."""
     for line in lines:
