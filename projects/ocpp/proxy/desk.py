@@ -6,7 +6,7 @@ Each read is one snapshot, off the hub: a queue of days may hold 100,000 message
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -34,7 +34,8 @@ LEFT JOIN txmap AS m ON m.remote_id = ? AND m.charger_id = t.charger_id
 WHERE t.state = 'open' ORDER BY t.transaction_id
 """
 DEAD = """
-SELECT sequence, charger_id, local_tx, action, last_error AS error, attempts, at, tried_at,
+SELECT sequence, charger_id, local_tx, action, substr(last_error, 1, 500) AS error, attempts,
+    at, tried_at,
     CAST(substr(payload, 1, ?) AS TEXT) AS payload
 FROM outbox WHERE state = 1 ORDER BY charger_id, sequence LIMIT ?
 """
@@ -57,6 +58,7 @@ LEFT JOIN queued AS q ON q.charger_id = t.charger_id AND q.local_tx = t.transact
 WHERE (?2 IS NULL OR t.charger_id = ?2) AND (?3 IS NULL OR t.started_at >= ?3)
 ORDER BY t.started_at DESC LIMIT ?4
 """
+MAPPED = "SELECT 1 FROM txmap WHERE remote_id = ? AND charger_id = ? AND remote_tx = ? LIMIT 1"
 OF_TRANSACTION = " WHERE state = 1 AND charger_id = ? AND local_tx = ?"
 OF_ROW = " WHERE state = 1 AND sequence = ?"
 
@@ -113,6 +115,21 @@ class Desk:
     ) -> list[Row]:
         """List transactions with their ids here and there, the latest first."""
         return self._timed(SIDES, self._store.remote_id, charger_id, since, limit)
+
+    def known_there(self, pairs: Iterable[tuple[str, int]]) -> set[tuple[str, int]]:
+        """Give those of the remote's transactions that are one of ours.
+
+        :param pairs: a charger and the remote's id
+        """
+        remote_id = self._store.remote_id
+
+        def read(connection: sqlite3.Connection) -> set[tuple[str, int]]:
+            return {
+                pair for pair in pairs if connection.execute(MAPPED, (remote_id, *pair)).fetchone()
+            }
+
+        found: set[tuple[str, int]] = self._read(read)
+        return found
 
     def _timed(self, sql: str, *params: object) -> list[Row]:
         found = self._read(lambda connection: rows(connection, sql, params))

@@ -48,7 +48,8 @@ class Remote:
         self._keys_file = keys
         self._keys: dict[str, str] = {}
         self._read_at = 0
-        self._tls = _context(ca) if self.url.startswith("wss:") else None
+        self.ca = ca
+        self._tls = trusted(ca) if self.url.startswith("wss:") else None
         self._read_keys()
 
     def target(self, charger_id: str) -> Target:
@@ -119,8 +120,12 @@ def checked(url: str) -> str:
     return f"{parts.scheme}://{place}{quote(parts.path.rstrip('/'), safe='/%:@!$&+,;=~-._')}"
 
 
-def _context(ca: Path | None) -> ssl.SSLContext:
-    # Made once: to read the certificates of all authorities takes long.
+def trusted(ca: Path | None) -> ssl.SSLContext:
+    """Give what says whom to trust; to be made once, as to read all certificates takes long.
+
+    :param ca: PEM file of certificates to trust in the place of the system's
+    Errors: GwayError when it cannot be read.
+    """
     try:
         return ssl.create_default_context(cafile=ca)
     except OSError as error:

@@ -10,6 +10,7 @@ from gway import access, gw, live
 from gway.errors import GwayError
 from gway.marks import shown_as
 from gway.projects.ocpp.proxy import options, ports
+from gway.projects.ocpp.proxy.desk import SHOWN
 from gway.projects.ocpp.proxy.options import Boot, Reject
 from gway.projects.ocpp.proxy.remote import URL
 
@@ -150,26 +151,35 @@ def api_status() -> Row:
     return status()
 
 
+def _with_a_word(rows: list[Row]) -> list[Row] | Row:
+    """Say that there are more than are listed."""
+    if len(rows) < SHOWN:
+        return rows
+    return {"shown": f"the first {len(rows)} of perhaps more: `status` counts them", "rows": rows}
+
+
+@shown_as(_with_a_word)
 @live
 def dead() -> list[Row]:
-    """List the messages that the remote will not take, with its reasons."""
+    """List the messages that the remote will not take, with its reasons; at most 1,000."""
     return proxy().desk.dead()
 
 
 @access(role="operator")
 def api_dead() -> list[Row]:
-    """List the messages that the remote will not take, with its reasons."""
+    """List the messages that the remote will not take, with its reasons; at most 1,000."""
     return dead()
 
 
+@shown_as(_with_a_word)
 @live
 def findings() -> list[Row]:
-    """List what somebody should look at, the latest first: such as ids given twice."""
+    """List what somebody should look at, the latest 1,000: such as ids given twice."""
     return proxy().desk.findings()
 
 
 def api_findings() -> list[Row]:
-    """List what somebody should look at, the latest first: such as ids given twice."""
+    """List what somebody should look at, the latest 1,000: such as ids given twice."""
     return findings()
 
 
@@ -179,33 +189,25 @@ def reconcile(charger_id: str | None = None, *, since: date | datetime | None = 
 
     With a web address (--web, GWAY_OCPP_REMOTE_WEB) and a token (GWAY_OCPP_REMOTE_TOKEN) of a
     remote that is a GWAY, `source` is "remote": its own figures. Else it is "answers": what
-    it answered to each message, and no figures of its own.
+    it answered to each message, and no figures of its own. `truncated` says that there are
+    too many for one comparison: then it begins later, at `since`.
 
     :param charger_id: only this charger's
     :param since: only those begun at this time or later; the last 30 days if not given
     """
-    from gway.projects.ocpp.data.codec import micros
-    from gway.projects.ocpp.proxy.reconcile import RemoteData, compare, sums
+    from gway.projects.ocpp.proxy.reconcile import RemoteData, both_sides
 
     known = proxy()
-    begin = _moment(since)
-    here = known.desk.sides(charger_id or None, micros(begin))
-    there: list[Row] | None = None
+    asked = known.desk, charger_id or None, _moment(since)
     why = "no web address of the remote is known"
     if known.web:
-        ca = gw.settings.get("OCPP_REMOTE_CA")
+        ca = known.running.remote.ca
         try:
-            data = RemoteData(known.web, gw.settings.get(options.TOKEN), Path(ca) if ca else None)
-            # Begun an hour earlier there is early enough: clocks may be apart.
-            chargers = sorted({row["charger_id"] for row in here} | {charger_id or ""} - {""})
-            there = data.transactions(chargers, begin - timedelta(hours=1))
+            data = RemoteData(known.web, gw.settings.get(options.TOKEN), ca)
+            return {"source": "remote", **both_sides(*asked, data)}
         except GwayError as error:
             why = error.message
-    rows = compare(here, there)
-    if there is not None:
-        rows = [row for row in rows if row["verdict"] != "only there" or _is_since(row, begin)]
-    source = {"source": "answers", "why": why} if there is None else {"source": "remote"}
-    return {**source, **sums(rows), "transactions": rows}
+    return {"source": "answers", "why": why, **both_sides(*asked, None)}
 
 
 @access(role="operator")
@@ -227,14 +229,6 @@ def _moment(since: date | datetime | None) -> datetime:
     begin = moment(since)
     assert begin is not None
     return begin
-
-
-def _is_since(row: Row, begin: datetime) -> bool:
-    """Tell whether a transaction of the remote alone is of the time that was asked for."""
-    try:
-        return datetime.fromisoformat(row["start_time"]) >= begin
-    except (ValueError, TypeError):
-        return True
 
 
 # --- act ----------------------------------------------------------------------
