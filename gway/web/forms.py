@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 TOKEN_FIELD = "csrf"
 
 
+class MissingValue(Problem):
+    """A value that a function cannot do without was not given."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(400, f"{name}: a value is needed", hint=f"add ?{name}=...")
+
+
 def arguments(request: Request, handler: Handler) -> dict[str, Any]:
     """Return the arguments that a request gives for a function.
 
@@ -38,7 +45,7 @@ def arguments(request: Request, handler: Handler) -> dict[str, Any]:
             except BadValue as error:
                 raise Problem(400, error.message, hint=error.hint) from None
         elif param.required:
-            raise Problem(400, f"{param.name}: a value is needed", hint=f"add ?{param.name}=...")
+            raise MissingValue(param.name)
     return bound
 
 

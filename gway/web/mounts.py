@@ -12,6 +12,7 @@ from gway.marks import Access, access_of, web_name
 from gway.resolver import public_functions
 from gway.signature import Signature, read_named
 from gway.web import formats
+from gway.web.fields import Form, form_of
 from gway.web.reply import Problem
 
 if TYPE_CHECKING:
@@ -109,11 +110,27 @@ class Mount:
                 for name, title in self.nav.items()
             ]
         found: dict[Callable[..., Any], tuple[str, str]] = {}
-        for handler in self.of_kind("view"):
-            if handler.method == "GET" and handler.name != "index" and not handler.needs_values:
-                address = f"{self.path}/{handler.name.replace('_', '-')}"
-                found.setdefault(handler.function, (address, formats.label(handler.name)))
+        for handler in self._views():
+            if not handler.needs_values:
+                title = formats.label(handler.name)
+                found.setdefault(handler.function, (self.address(handler), title))
         return list(found.values())
+
+    def forms(self) -> list[Form]:
+        """Return the views that have to be given values, unless the project names its pages."""
+        if self.nav is not None:
+            return []
+        asking = (handler for handler in self._views() if handler.needs_values)
+        return [form_of(handler, self.address(handler)) for handler in asking]
+
+    def address(self, handler: Handler) -> str:
+        """Return where a view of this project is."""
+        return f"{self.path}/{handler.name.replace('_', '-')}"
+
+    def _views(self) -> Iterator[Handler]:
+        for handler in self.of_kind("view"):
+            if handler.method == "GET" and handler.name != "index":
+                yield handler
 
 
 def mount_of(gw: Gateway, project: str, path: str) -> Mount:

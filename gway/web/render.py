@@ -18,6 +18,7 @@ from gway.web.reply import Reply
 from gway.web.templates import FRAMEWORK_VIEWS, Shelf
 
 if TYPE_CHECKING:
+    from gway.web.fields import Form
     from gway.web.request import Request
     from gway.web.routes import Site
 
@@ -85,7 +86,13 @@ class Renderer:
         """Return the list of a project's views."""
         links = [{"path": path, "title": title} for path, title in mount.links()]
         title = formats.label(mount.project.rpartition(".")[2])
-        return self._made("index", "index", title, rows=links, doc=mount.doc)
+        return self._made("index", "index", title, rows=links, doc=mount.doc, forms=mount.forms())
+
+    def asked(self, form: Form, message: str) -> Page:
+        """Return the form of a view that was not given what it needs."""
+        values = {"title": form.title, "form": form, "message": message}
+        html = self._shelf.render("asked", values)
+        return Page(html, title=form.title, name="problem", status=400)
 
     def front(self, mounts: list[Mount], title: str = "Projects") -> Page:
         """Return a list of mounted projects, for a site without a home or a part of it."""

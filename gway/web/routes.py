@@ -15,7 +15,8 @@ from gway.errors import GwayError, UnknownName, UsageError, did_you_mean
 from gway.marks import Access
 from gway.web import assets, health, openapi
 from gway.web.auth import Gate, NotSignedIn, allow
-from gway.web.forms import arguments
+from gway.web.fields import form_of
+from gway.web.forms import MissingValue, arguments
 from gway.web.helpers import dashed, shared_fingerprints
 from gway.web.metrics import Metrics
 from gway.web.mounts import Handler, Mount, mount_of, not_possible
@@ -256,7 +257,13 @@ class Site:
             return None
         if len(known) > 1 and request.method not in SAFE_METHODS:
             raise not_possible(request.method, ("GET",))
-        values = [self._call(request, handler) for handler in known]
+        try:
+            values = [self._call(request, handler) for handler in known]
+        except MissingValue as error:
+            if len(known) > 1 or request.method not in SAFE_METHODS or not request.wants_page:
+                raise
+            page = self.renderer.asked(form_of(known[0], request.path), error.message)
+            return self._shown(request, mount, page, None)
         if len(values) == 1:
             value = values[0]
             if isinstance(value, Reply):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -141,6 +142,48 @@ def test_a_project_without_an_index_lists_its_views(hello: Any, client: Any) -> 
     text = client.get("/hello").text
     assert 'href="/hello/plain"' in text
     assert "order form" not in text
+
+
+ASKING = """
+from typing import Literal
+
+def view_seat(row: int, *, side: Literal["left", "right"] = "left", loud: bool = False,
+              name: str = "you"):
+    '''Find a seat.
+
+    :param row: from the front
+    '''
+    return f"{name} sits {side} in row {row}"
+"""
+
+
+def test_views_that_need_values_are_listed_with_a_form(
+    project: Any, site: Any, client: Any
+) -> None:
+    project("hall", ASKING)
+    site.mount("hall")
+    text = client.get("/hall").text
+    assert 'action="/hall/seat"' in text
+    assert "Find a seat." in text
+    assert 'title="from the front"' in text
+    assert re.search(r'<input type="number" step="any" name="row" value="" required', text)
+    assert re.search(r"<option selected>left</option>\s*<option >right</option>", text)
+    assert re.search(r"<option >yes</option>\s*<option selected>no</option>", text)
+    assert 'name="name" value="you"' in text
+
+
+def test_a_page_that_was_not_given_a_value_asks_for_it(
+    project: Any, site: Any, client: Any
+) -> None:
+    project("hall", ASKING)
+    site.mount("hall")
+    answer = client.get("/hall/seat", Accept="text/html")
+    assert answer.status == 400
+    assert "row: a value is needed" in answer.text
+    assert 'action="/hall/seat"' in answer.text
+    assert "you sits left in row 3" in client.get("/hall/seat?row=3&loud=no").text
+    program = client.get("/hall/seat.json")
+    assert program.json["hint"] == "add ?row=..."
 
 
 def test_a_fragment_comes_without_the_layout(hello: Any, client: Any) -> None:
