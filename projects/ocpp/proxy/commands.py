@@ -45,6 +45,8 @@ _REJECTED = b'{"status":"Rejected"}'
 class _Asked(msgspec.Struct, gc=False):
     """A command under way: whose answer it is, or which transaction it stops for us.
 
+    One of ours has no `message_id`.
+
     `expects` is the kind of message that it makes the charger say, "" none.
     """
 
@@ -167,23 +169,34 @@ class Commands:
                 payload = b'{"transactionId":%d}' % local_tx
                 self._forward(asked, "RemoteStopTransaction", payload)
 
-    def answered(self, token: int, answer: CommandAnswer) -> None:
-        """Bring an answer back to the connection that asked."""
+    def ask_boot(self) -> None:
+        """Have the charger introduce itself (SPEC 5.17)."""
+        self._forward(_Asked(0, ""), "TriggerMessage", b'{"requestedMessage":"BootNotification"}')
+
+    def answered(self, token: int, answer: CommandAnswer) -> bool:
+        """Bring an answer back to the connection that asked.
+
+        Tells whether a stop of ours went unanswered, and is due again some time.
+        """
         asked = self._asked.pop(token, None)
         if asked is None:
-            return
+            return False
         if asked.expects == HEARTBEAT:
             self.beat_wanted = answers.accepted(answer.payload)
         elif asked.expects and not answers.accepted(answer.payload):
             self._note([Expected(asked.expects, expected=False)], None)
         if asked.stops is not None:
-            if answer.code != GENERIC:  # else the charger was away: it is told when it is back
-                self._note([StopAsked(asked.stops)], None)
+            if answer.code == GENERIC:  # it was away, or did not answer in time
+                return True
+            self._note([StopAsked(asked.stops)], None)
+        elif not asked.message_id:
+            pass  # nobody waits for that
         elif answer.payload is not None:
             self._result(asked.connection, asked.message_id, answer.payload)
         else:
             code, words = answer.code or GENERIC, answer.description
             self._refuse(asked.connection, asked.message_id, code, words)
+        return False
 
     def _result(self, connection: int, message_id: str, payload: bytes, why: str = "") -> None:
         self._reply(connection, message_id, b"[3,%b,%b]" % (_encode(message_id), payload))

@@ -35,6 +35,7 @@ from gway.projects.ocpp.proxy.sender import START, Ask, Sender, boot_digest
 from gway.projects.ocpp.proxy.uplink import LONGEST_ERROR, Flight
 
 BOOT_RETRY_S = 60.0
+STOP_RETRY_S = 60.0
 NO_ID = "the answer gives no transaction id"
 
 
@@ -83,6 +84,9 @@ class Outlet(Sender):
         now = self._clock.monotonic()
         if self._commit_at is not None and now >= self._commit_at:
             self._submit()
+        if self._stop_at is not None and now >= self._stop_at:
+            self._stop_at = None
+            self._commands.stop_refused()
         self._end_asks(now)
         flight = self.in_flight
         if self.connection and self._answer_late(flight, now):
@@ -113,7 +117,8 @@ class Outlet(Sender):
 
     def command_answered(self, token: int, answer: CommandAnswer) -> None:
         """The charger answered what `Driver.command` sent, or did not."""
-        self._commands.answered(token, answer)
+        if self._commands.answered(token, answer):
+            self._stop_at = self._clock.monotonic() + STOP_RETRY_S
         self._pump()
 
     def authorize(self, id_tag: str, done: Callable[[TagWord | None], None]) -> None:

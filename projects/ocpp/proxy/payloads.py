@@ -103,7 +103,7 @@ def asked_for(action: str, payload: bytes) -> tuple[str, int | None]:
     """Tell what a command makes the charger say: an action and a connector; "" nothing."""
     if action == "Reset":
         return "BootNotification", None
-    if action != "TriggerMessage":
+    if action not in ("TriggerMessage", "ExtendedTriggerMessage"):
         return "", None
     try:
         trigger = _TRIGGER.decode(payload)

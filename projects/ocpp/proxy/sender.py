@@ -21,6 +21,7 @@ from gway.projects.ocpp.proxy.ports import (
     Delivered,
     Driver,
     Failed,
+    Finding,
     Latest,
     LatestDelivered,
     LinkState,
@@ -34,7 +35,10 @@ from gway.projects.ocpp.proxy.uplink import Flight, Uplink
 
 START = "StartTransaction"
 NO_START = "no-start: it began before the proxy, or its start never came"
+NO_BOOT = "no Boot of this charger is known, and the remote takes nothing before one"
 LATEST_RETRY_S = 60.0
+BOOT_WAIT_S = 60.0
+"""What a charger has time to boot by itself, and once more when it was asked to."""
 
 
 class Ask(msgspec.Struct, gc=False):
@@ -70,6 +74,8 @@ class Sender(Uplink):
         self._sent_before = self._registered.sent  # by a process that ended before the answer
         self._booted = False  # on this connection
         self._boot_at = 0.0
+        self._boots_missed = 0
+        self._stop_at: float | None = None  # when what the remote refused is to be stopped again
         self._beat_at = 0.0
         self._pace_at = 0.0
         self._turn: float | None = None
@@ -147,9 +153,24 @@ class Sender(Uplink):
     def _send_boot(self, now: float) -> None:
         self.state = LinkState.BOOTING
         boot = self._boot
-        if boot is not None and now >= self._boot_at:
+        if boot is None:
+            self._miss_boot(now)
+        elif now >= self._boot_at:
             name = f"b{self.connection}-{self.counts['sent']}"
             self._send("boot", name, boot.action, boot.payload, latest=boot)
+
+    def _miss_boot(self, now: float) -> None:
+        """Do something about a charger of which no Boot was ever seen, or say so."""
+        if now < self._boot_at + BOOT_WAIT_S or self._boots_missed > 1:
+            return
+        self._boot_at = now
+        self._boots_missed += 1
+        if self._boots_missed == 1 and self._commands.charger_online:
+            self._commands.ask_boot()
+        else:
+            self._boots_missed = 2
+            self.last_error = NO_BOOT
+            self._note([Finding("no-boot", NO_BOOT)], None)
 
     def _send_beat(self) -> None:
         self._commands.beat_wanted = False
@@ -319,10 +340,14 @@ class Sender(Uplink):
 
     def _times(self) -> list[float]:
         times = [ask.until for ask in self._asks]
+        if self._stop_at is not None:
+            times.append(self._stop_at)
         if self.up_since is None or self.in_flight is not None:
             return times
         if not self._booted:
-            return times if self._boot is None else [*times, self._boot_at]
+            if self._boot is not None:
+                return [*times, self._boot_at]
+            return times if self._boots_missed > 1 else [*times, self._boot_at + BOOT_WAIT_S]
         if self._rows or self._next_latest(self._clock.monotonic()) is not None:
             return [*times, self._pace_at if self._turn is None else self._turn]
         times.extend(self._aside[one.kind][1] for one in self._latest)

@@ -202,6 +202,30 @@ def test_without_a_boot_it_waits_for_one() -> None:
     assert bench.actions == ["BootNotification"]
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_a_charger_that_never_booted_is_asked_to_once_and_then_the_operator_is_told(
+    there: bool,
+) -> None:
+    bench = Bench(online=there)
+    bench.store.newest_of.clear()
+    bench.put_start(1)
+    bench.open()
+    bench.pass_time(59)
+    assert bench.commands == []
+    bench.pass_time(2)
+    asked = ("TriggerMessage", {"requestedMessage": "BootNotification"})
+    assert [command[1:] for command in bench.commands] == ([asked] if there else [])
+    if there:
+        bench.charger_answers()
+        assert bench.store.findings == []
+        bench.pass_time(60)
+    assert [finding.kind for finding in bench.store.findings] == ["no-boot"]
+    assert bench.outlet.last_error.startswith("no Boot")
+    assert bench.sent == []
+    bench.pass_time(1_000)
+    assert (len(bench.commands), len(bench.store.findings)) == (there, 1)
+
+
 # --- the queue (P4, P5, P6, P7) -----------------------------------------------------
 
 
@@ -742,6 +766,20 @@ def test_a_refused_charger_that_is_away_is_stopped_when_it_is_back() -> None:
     assert len(bench.commands) == 2
 
 
+def test_a_stop_that_the_charger_did_not_answer_is_asked_for_again() -> None:
+    bench = Bench().boot()
+    bench.put_start(1)
+    bench.answer(transactionId=700, idTagInfo={"status": "Blocked"})
+    bench.outlet.command_answered(1, CommandAnswer(None, "GenericError", "no answer in time"))
+    bench.pass_time(59)
+    assert len(bench.commands) == 1
+    bench.pass_time(2)
+    assert [command[1] for command in bench.commands] == ["RemoteStopTransaction"] * 2
+    bench.charger_answers()
+    bench.pass_time(1_000)
+    assert len(bench.commands) == 2
+
+
 def test_a_refused_transaction_that_is_over_is_not_stopped() -> None:
     bench = Bench()
     bench.put_start(1)
@@ -961,6 +999,12 @@ def says_the_same(bench: Bench, kind: str) -> None:
     [
         ("Reset", {"type": "Soft"}, "Boot", "BootNotification"),
         ("TriggerMessage", {"requestedMessage": "BootNotification"}, "Boot", "BootNotification"),
+        (
+            "ExtendedTriggerMessage",
+            {"requestedMessage": "BootNotification"},
+            "Boot",
+            "BootNotification",
+        ),
         (
             "TriggerMessage",
             {"requestedMessage": "StatusNotification"},
