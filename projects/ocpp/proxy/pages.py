@@ -9,17 +9,13 @@ from typing import Any
 from gway import access
 from gway.projects.ocpp.messages.times import parse_time
 from gway.projects.ocpp.proxy import verbs
+from gway.projects.ocpp.proxy.pages_letters import PAGES, all_findings, dead_letters, has_remote
 from gway.web import formats
-from gway.web.page import Page, PageMaker
+from gway.web.page import Page
 from gway.web.tables import Column, Table, table_of
-
-PAGES = PageMaker(__file__)
 
 Row = dict[str, Any]
 Wanted = tuple[str, str, int, int | None]  # q, sort, page, per_page of a table
-
-DEAD_PREFIX = "dead_"
-FINDINGS_PREFIX = "findings_"
 
 
 def _sessions(row: Mapping[str, Any]) -> str:
@@ -28,11 +24,6 @@ def _sessions(row: Mapping[str, Any]) -> str:
     arrow = " \N{RIGHTWARDS ARROW} "
     pairs = (f"{here}{arrow}{there or 'not told yet'}" for here, there in told)
     return ", ".join(pairs)
-
-
-def _transaction(row: Mapping[str, Any]) -> str:
-    """Show the id here of a dead letter's transaction; -1 is none."""
-    return "" if row["local_tx"] in (None, -1) else formats.plain(row["local_tx"])
 
 
 CHARGERS = (
@@ -59,23 +50,6 @@ SIDES = (
     Column("remote_wh", "Wh there", kind="number"),
     Column("difference_wh", "Wh apart", kind="number"),
     Column("verdict"),
-)
-DEAD = (
-    Column("sequence", "No.", kind="number", show=lambda row: formats.plain(row["sequence"])),
-    Column("charger_id", "Charger"),
-    Column("local_tx", "Transaction", kind="number", show=_transaction),
-    Column("action", "Message"),
-    Column("error", "Why"),
-    Column("at", "When", kind="time"),
-    Column("payload", "Content", sortable=False, show=lambda row: "", part="letter"),
-    Column("to_do", "What to do", sortable=False, show=lambda row: "", part="letter_buttons"),
-)
-DEAD_TWIN = ("sequence", "charger_id", "local_tx", "action", "payload", "error", "at")
-FINDINGS = (
-    Column("at", "When", kind="time"),
-    Column("charger_id", "Charger"),
-    Column("kind"),
-    Column("text", "What"),
 )
 GOOD = ("equal", "open", "answered")
 
@@ -159,84 +133,6 @@ def render_remote(
         (findings_q, findings_sort, findings_page, findings_per_page),
     )
     return PAGES.fragment("remote_state", **values)
-
-
-def view_dead_letters(
-    *,
-    dead_q: str = "",
-    dead_sort: str = "sequence",
-    dead_page: int = 1,
-    dead_per_page: int | None = None,
-) -> Page:
-    """Show the messages that the remote will not take, with its reasons.
-
-    :param dead_q: words that a dead letter must have in its columns
-    :param dead_sort: a column of the dead letters, with "-" before it for descending
-    :param dead_page: of the dead letters, from 1
-    :param dead_per_page: dead letters on a page, at most 1000
-    """
-    table = _dead(dead_q, dead_sort, dead_page, dead_per_page)
-    return PAGES(
-        "dead_letters_page",
-        title="Dead letters",
-        styles=("proxy.css",),
-        table=table,
-        columns=DEAD_TWIN,
-    )
-
-
-def render_dead_letters(
-    *,
-    dead_q: str = "",
-    dead_sort: str = "sequence",
-    dead_page: int = 1,
-    dead_per_page: int | None = None,
-) -> Page:
-    """Give the messages that the remote will not take, for a page that renews them.
-
-    :param dead_q: words that a dead letter must have in its columns
-    :param dead_sort: a column of the dead letters, with "-" before it for descending
-    :param dead_page: of the dead letters, from 1
-    :param dead_per_page: dead letters on a page, at most 1000
-    """
-    table = _dead(dead_q, dead_sort, dead_page, dead_per_page)
-    return PAGES.fragment("dead_letters", table=table)
-
-
-def view_findings(
-    *,
-    findings_q: str = "",
-    findings_sort: str = "-at",
-    findings_page: int = 1,
-    findings_per_page: int | None = None,
-) -> Page:
-    """Show what somebody should look at, such as ids that were given twice.
-
-    :param findings_q: words that a finding must have in its columns
-    :param findings_sort: a column of the findings, with "-" before it for descending
-    :param findings_page: of the findings, from 1
-    :param findings_per_page: findings on a page, at most 1000
-    """
-    table = _findings(findings_q, findings_sort, findings_page, findings_per_page)
-    return PAGES("findings_page", title="To look at", table=table)
-
-
-def render_findings(
-    *,
-    findings_q: str = "",
-    findings_sort: str = "-at",
-    findings_page: int = 1,
-    findings_per_page: int | None = None,
-) -> Page:
-    """Give what somebody should look at, for a page that renews it.
-
-    :param findings_q: words that a finding must have in its columns
-    :param findings_sort: a column of the findings, with "-" before it for descending
-    :param findings_page: of the findings, from 1
-    :param findings_per_page: findings on a page, at most 1000
-    """
-    table = _findings(findings_q, findings_sort, findings_page, findings_per_page)
-    return PAGES.fragment("findings", table=table)
 
 
 def view_reconcile(
@@ -334,8 +230,8 @@ def _values(chargers: Wanted, dead: Wanted, findings: Wanted) -> Row:
     return {
         "told": told,
         "table": _chargers(told["chargers"], *chargers),
-        "dead": _dead(*dead),
-        "findings": _findings(*findings),
+        "dead": dead_letters(*dead),
+        "findings": all_findings(*findings),
     }
 
 
@@ -354,38 +250,6 @@ def _chargers(rows: list[Row], q: str, sort: str, page: int, per_page: int | Non
     )
 
 
-def _dead(q: str, sort: str, page: int, per_page: int | None) -> Table:
-    return table_of(
-        verbs.dead() if _has_remote() else (),
-        DEAD,
-        q=q,
-        sort=sort,
-        page=page,
-        per_page=per_page,
-        prefix=DEAD_PREFIX,
-        view="dead_letters",
-        caption="Dead letters",
-        empty="There is no dead letter: the remote took everything.",
-        key=lambda row: f"letter-{row['sequence']}",
-    )
-
-
-def _findings(q: str, sort: str, page: int, per_page: int | None) -> Table:
-    return table_of(
-        verbs.findings() if _has_remote() else (),
-        FINDINGS,
-        q=q,
-        sort=sort,
-        page=page,
-        per_page=per_page,
-        prefix=FINDINGS_PREFIX,
-        view="findings",
-        caption="To look at",
-        empty="There is nothing to look at.",
-        key=lambda row: f"finding-{row['finding_id']}",
-    )
-
-
 def _both_sides(
     charger_id: str | None,
     since: date | datetime | None,
@@ -395,7 +259,7 @@ def _both_sides(
     per_page: int | None,
 ) -> Row:
     found: Row = {"transactions": []}
-    if _has_remote():
+    if has_remote():
         found = verbs.reconcile(charger_id or None, since=since)
     table = table_of(
         [{**row, "start_time": _moment(row["start_time"])} for row in found["transactions"]],
@@ -415,7 +279,3 @@ def _both_sides(
         "charger_id": charger_id or "",
         "since": f"{since:%Y-%m-%d}" if since is not None else "",
     }
-
-
-def _has_remote() -> bool:
-    return verbs.proxy().forwarder is not None

@@ -21,12 +21,8 @@ from gway.projects.ocpp.proxy.hooks import (
 )
 from gway.projects.ocpp.proxy.options import SETTINGS
 from gway.projects.ocpp.proxy.pages import (
-    render_dead_letters,
-    render_findings,
     render_reconcile,
     render_remote,
-    view_dead_letters,
-    view_findings,
     view_index,
     view_post_drop,
     view_post_pause,
@@ -36,13 +32,27 @@ from gway.projects.ocpp.proxy.pages import (
     view_reconcile,
     view_remote,
 )
+from gway.projects.ocpp.proxy.pages_letters import (
+    render_dead_letters,
+    render_findings,
+    view_dead_letters,
+    view_findings,
+)
 from gway.projects.ocpp.proxy.service import Proxy
+from gway.projects.ocpp.proxy.tagpages import (
+    render_refused_tags,
+    view_post_allow_tag,
+    view_refused_tags,
+)
 from gway.projects.ocpp.proxy.verbs import (
+    allow_tag,
+    api_allow_tag,
     api_dead,
     api_drop,
     api_findings,
     api_pause,
     api_reconcile,
+    api_refused_tags,
     api_resume,
     api_retry,
     api_status,
@@ -53,6 +63,7 @@ from gway.projects.ocpp.proxy.verbs import (
     forward,
     pause,
     reconcile,
+    refused_tags,
     resume,
     retry,
     setup_app,
@@ -63,11 +74,14 @@ from gway.resolver import current
 
 __all__ = [
     "SETTINGS",
+    "allow_tag",
+    "api_allow_tag",
     "api_dead",
     "api_drop",
     "api_findings",
     "api_pause",
     "api_reconcile",
+    "api_refused_tags",
     "api_resume",
     "api_retry",
     "api_status",
@@ -84,9 +98,11 @@ __all__ = [
     "ocpp_transaction_stopped",
     "pause",
     "reconcile",
+    "refused_tags",
     "render_dead_letters",
     "render_findings",
     "render_reconcile",
+    "render_refused_tags",
     "render_remote",
     "resume",
     "retry",
@@ -96,12 +112,14 @@ __all__ = [
     "view_dead_letters",
     "view_findings",
     "view_index",
+    "view_post_allow_tag",
     "view_post_drop",
     "view_post_pause",
     "view_post_resume",
     "view_post_retry",
     "view_post_sync_now",
     "view_reconcile",
+    "view_refused_tags",
     "view_remote",
 ]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gway.projects.ocpp.proxy import pages
+from gway.projects.ocpp.proxy import pages_letters, verbs
 from gway.resolver import Gateway
 from gway.web.routes import Site
 from tests.projects.ocpp.csms.browsing import Browser
@@ -53,8 +53,8 @@ def browser(gw: Gateway, monkeypatch: pytest.MonkeyPatch) -> Iterator[Browser]:
     gw.load("ocpp.proxy")
     told: dict[str, Any] = {"dead": LETTERS, "findings": FINDINGS, "status": TOLD}
     for name, value in told.items():
-        monkeypatch.setattr(pages.verbs, name, lambda value=value: value)
-    monkeypatch.setattr(pages, "_has_remote", lambda: True)
+        monkeypatch.setattr(verbs, name, lambda value=value: value)
+    monkeypatch.setattr(pages_letters, "has_remote", lambda: True)
     site = gw.service(Site)
     site.mount("ocpp.proxy")
     return Browser(site)
