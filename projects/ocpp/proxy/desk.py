@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from gway.errors import UnknownName
-from gway.projects.ocpp.data.codec import when
+from gway.projects.ocpp.data.codec import tag_key, when
 from gway.projects.ocpp.proxy.store import Store
 from gway.projects.sql.database import Row, rows
 
@@ -58,6 +58,10 @@ LEFT JOIN queued AS q ON q.charger_id = t.charger_id AND q.local_tx = t.transact
 WHERE (?2 IS NULL OR t.charger_id = ?2) AND (?3 IS NULL OR t.started_at >= ?3)
 ORDER BY t.started_at DESC LIMIT ?4
 """
+REFUSED = """
+SELECT id_tag, status, at FROM proxy_tags WHERE remote_id = ? ORDER BY at DESC, id_tag LIMIT ?
+"""
+ALLOW = "DELETE FROM proxy_tags WHERE remote_id = ? AND tag_key = ? RETURNING id_tag, status"
 MAPPED = "SELECT 1 FROM txmap WHERE remote_id = ? AND charger_id = ? AND remote_tx = ? LIMIT 1"
 OF_TRANSACTION = " WHERE state = 1 AND charger_id = ? AND local_tx = ?"
 OF_ROW = " WHERE state = 1 AND sequence = ?"
@@ -141,6 +145,10 @@ class Desk:
     def _read(self, function: Callable[[sqlite3.Connection], Any]) -> Any:
         return self._database.read(function)
 
+    def refused_tags(self, limit: int = SHOWN) -> list[Row]:
+        """List the tags that the remote refused, the latest first."""
+        return self._timed(REFUSED, self._store.remote_id, limit)
+
     # --- doing -----------------------------------------------------------------------
 
     def retry(self, sequence: int) -> list[Row]:
@@ -172,6 +180,20 @@ class Desk:
 
         changed: list[Row] = self._database.transact(change)
         return changed
+
+    def allow_tag(self, id_tag: str) -> Row:
+        """Forget that the remote refused a tag."""
+
+        def change(connection: sqlite3.Connection) -> list[Row]:
+            return rows(connection, ALLOW, (self._store.remote_id, tag_key(id_tag)))
+
+        found: list[Row] = self._database.transact(change)
+        if not found:
+            raise UnknownName(
+                f"the remote has not refused the tag {id_tag!r}",
+                "see `gway ocpp.proxy refused-tags`",
+            )
+        return found[0]
 
     def _dead_row(self, connection: sqlite3.Connection, sequence: int) -> Row:
         found = self._rows_of(connection, OF_ROW, (sequence,))

@@ -57,6 +57,7 @@ def the_options(
     boot: Boot,
     read_only: bool,
     on_remote_reject: Reject,
+    on_remote_concurrent: Reject,
 ) -> ports.Options:
     """Put together how the core behaves."""
     return ports.Options(
@@ -64,6 +65,7 @@ def the_options(
         boot=boot,
         read_only=read_only,
         on_remote_reject="stop" if on_remote_reject == "stop" else "go-on",
+        on_remote_concurrent="stop" if on_remote_concurrent == "stop" else "go-on",
     )
 
 

@@ -41,6 +41,7 @@ def setup_app(
     boot: Boot = "when-changed",
     read_only: bool = False,
     on_remote_reject: Reject = "stop",
+    on_remote_concurrent: Reject = "continue",
     also: list[str] | None = None,
     keep_queue: bool = False,
     web: str | None = None,
@@ -56,6 +57,7 @@ def setup_app(
     :param boot: when-changed, or always: at every connection
     :param read_only: let the remote see the chargers and not command them
     :param on_remote_reject: stop, or continue, what charges with a tag that the remote refuses
+    :param on_remote_concurrent: the same when it only says that the tag charges elsewhere
     :param also: further messages to queue: DataTransfer, FirmwareStatusNotification,
         DiagnosticsStatusNotification
     :param keep_queue: send what waits for another remote to this one
@@ -77,6 +79,7 @@ def forward(
     boot: Boot = "when-changed",
     read_only: bool = False,
     on_remote_reject: Reject = "stop",
+    on_remote_concurrent: Reject = "continue",
     also: list[str] | None = None,
     keep_queue: bool = False,
     web: str | None = None,
@@ -90,6 +93,7 @@ def forward(
     :param boot: when-changed, or always: at every connection
     :param read_only: let the remote see the chargers and not command them
     :param on_remote_reject: stop, or continue, what charges with a tag that the remote refuses
+    :param on_remote_concurrent: the same when it only says that the tag charges elsewhere
     :param also: further messages to queue: DataTransfer, FirmwareStatusNotification,
         DiagnosticsStatusNotification
     :param keep_queue: send what waits for another remote to this one
@@ -107,6 +111,7 @@ def _forward(
     boot: Boot,
     read_only: bool,
     on_remote_reject: Reject,
+    on_remote_concurrent: Reject,
     also: list[str] | None,
     keep_queue: bool,
     web: str | None,
@@ -114,7 +119,9 @@ def _forward(
     settings = gw.settings
     proxy().forward(
         options.the_remote(settings, remote, keys, ca),
-        options.the_options(settings, mode, boot, read_only, on_remote_reject),
+        options.the_options(
+            settings, mode, boot, read_only, on_remote_reject, on_remote_concurrent
+        ),
         keep_queue=keep_queue,
         also=options.further(also or []),
         web=web or settings.get(options.WEB) or "",
@@ -266,6 +273,39 @@ def drop(sequence: int) -> list[Row]:
 def api_drop(sequence: int) -> list[Row]:
     """Forget a dead letter; with a start, all dead ones of its transaction."""
     return drop(sequence)
+
+
+@shown_as(_with_a_word)
+@live
+def refused_tags() -> list[Row]:
+    """List the tags that the remote refused: they are refused here, too; the latest 1,000."""
+    return proxy().desk.refused_tags()
+
+
+@access(role="operator")
+def api_refused_tags() -> list[Row]:
+    """List the tags that the remote refused: they are refused here, too; the latest 1,000."""
+    return refused_tags()
+
+
+@live
+def allow_tag(id_tag: str) -> Row:
+    """Refuse a tag here no longer because the remote did; it may do so again.
+
+    Whether it may charge is asked as of any tag: of the lists here, then of the remote.
+
+    :param id_tag: the tag, see `refused-tags`
+    """
+    return proxy().desk.allow_tag(id_tag)
+
+
+@access(role="operator", method="POST")
+def api_allow_tag(id_tag: str) -> Row:
+    """Refuse a tag here no longer because the remote did; it may do so again.
+
+    :param id_tag: the tag, see `refused-tags`
+    """
+    return allow_tag(id_tag)
 
 
 @live

@@ -144,6 +144,23 @@ def test_a_charger_that_is_not_let_in_is_nothing_that_the_remote_hears_of(pair, 
     assert stranger.commands == []
 
 
+def test_a_charger_that_is_forgotten_here_is_one_that_the_proxy_never_knew(pair, eventually):
+    sites = pair()
+    charger = sites.charger()
+    charger.boot()
+    a_session(charger)
+    eventually(lambda: sites.drained() and sites.row()["link"] == "online")
+    charger.leave()
+    eventually(lambda: not sites.row()["connected"])
+    sites.local.get("/api/ocpp/csms/forget", "POST", {"charger_id": "CP1"})
+    eventually(lambda: sites.row() == {})
+    for table in ("proxy_latest", "proxy_chargers", "outbox"):
+        assert sites.local.rows(f"SELECT * FROM {table}") == []
+    charger.boot()
+    eventually(lambda: sites.row().get("link") == "online")
+    assert story(sites.local) == story(sites.remote)
+
+
 @pytest.mark.parametrize(("web", "counted"), [("http://127.0.0.1:9", 0), ("", 1)])
 def test_only_a_remote_that_is_no_gway_may_have_duplicates(pair, eventually, web, counted):
     sites = pair(env={"GWAY_OCPP_REMOTE_WEB": web} if web else None)
@@ -205,6 +222,35 @@ def test_a_tag_that_the_remote_refuses_is_stopped_here_and_refused_from_then_on(
     sites.between.partition()
     start = {"connectorId": 1, "idTag": "bad", "meterStart": 1, "timestamp": T1}
     assert charger.call("StartTransaction", start)["idTagInfo"]["status"] == "Blocked"
+    (refused,) = sites.local.get("/api/ocpp/proxy/refused-tags")
+    assert (refused["id_tag"], refused["status"]) == ("BAD", "Blocked")
+    assert "Ask again: BAD" in sites.local.ask("/ocpp/proxy/refused-tags")[1]
+    assert "id_tag,status,at" in sites.local.ask("/ocpp/proxy/refused-tags.csv")[1]
+    allowed = sites.local.get("/api/ocpp/proxy/allow-tag", "POST", {"id_tag": "bad"})
+    assert allowed == {"id_tag": "BAD", "status": "Blocked"}
+    assert sites.local.get("/api/ocpp/proxy/refused-tags") == []
+    assert charger.call("Authorize", {"idTag": "BAD"})["idTagInfo"]["status"] == "Accepted"
+    status, text = sites.local.ask("/api/ocpp/proxy/allow-tag", "POST", {"id_tag": "BAD"})
+    assert (status, "has not refused the tag" in text) == (404, True)
+
+
+@pytest.mark.parametrize("options", ["", "--on-remote-concurrent stop"])
+def test_a_tag_that_charges_elsewhere_goes_on_here_unless_it_is_told_to_stop(
+    pair, eventually, options
+):
+    sites = pair(options)
+    sites.remote.get("/api/ocpp/rfid/tag", "PUT", {"id_tag": "TWICE", "concurrent_limit": 1})
+    first, second = sites.charger("CP1"), sites.charger("CP2")
+    for charger in (first, second):
+        charger.boot()
+    first.start(1_000, tag="TWICE")
+    eventually(sites.drained, 10)
+    started = second.start(1_000, tag="TWICE", at=T1)
+    if options:
+        frame = second.serve(10)
+        assert frame[2:] == ["RemoteStopTransaction", {"transactionId": started}]
+    eventually(sites.drained, 10)
+    assert second.commands == []
 
 
 def test_in_mode_transparent_chargers_wait_while_the_remote_is_away(pair, eventually):
