@@ -17,8 +17,8 @@ from gway.errors import UsageError, did_you_mean
 from gway.projects.ocpp.csms.charger import PENDING, REJECTED, Charger
 from gway.projects.ocpp.csms.configuration import Configuration
 from gway.projects.ocpp.csms.effects import EFFECTS, Event, effect_of
-from gway.projects.ocpp.csms.passwords import hide_secrets, without_secrets
 from gway.projects.ocpp.facts import Command, CommandState
+from gway.projects.ocpp.hiding import hide_value, may_hold_secret
 from gway.projects.ocpp.messages.catalogue import CENTRAL_SYSTEM_ACTIONS
 from gway.projects.ocpp.messages.codec import decode_response, encode_call
 from gway.projects.ocpp.messages.faults import Violation
@@ -79,9 +79,11 @@ class Commands:
         except (Violation, _Refused, TypeError) as why:
             command.state = CommandState.REFUSED
             command.error = str(why)
+            command.payload = hide_value(command.payload)
             return command
         assert charger is not None
-        command.payload = without_secrets(action, command.payload)
+        if may_hold_secret(text.decode("utf-8", "replace")):
+            command.payload = hide_value(command.payload)
         if charger.history is None:
             charger.history = deque(maxlen=HISTORY)
         charger.history.append(command)
@@ -160,7 +162,7 @@ class Commands:
             answer = msgspec.json.decode(result.payload)
         except msgspec.DecodeError:
             answer = None
-        command.answer = hide_secrets(answer) if isinstance(answer, dict) else {}
+        command.answer = hide_value(answer) if isinstance(answer, dict) else {}
         command.status = str(command.answer.get("status", ""))
         if not command.late:
             command.state = CommandState.ANSWERED

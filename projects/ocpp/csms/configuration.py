@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gway.projects.ocpp.csms.passwords import HIDDEN, is_secret
 from gway.projects.ocpp.facts import Command
+from gway.projects.ocpp.hiding import is_secret
+from gway.redaction import HIDDEN
 
 if TYPE_CHECKING:
     from gway.projects.ocpp.csms.central import CentralSystem

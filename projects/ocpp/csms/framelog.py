@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from gway.projects.ocpp.csms.passwords import hide_in_text
 from gway.projects.ocpp.facts import Direction
+from gway.projects.ocpp.hiding import hide, hide_cut
 from gway.projects.ocpp.messages.framing import Call, CallError, CallResult, Junk, parse_frame
 
 SHARED = 1_000
@@ -73,7 +73,7 @@ def describe(entries: Iterable[Entry]) -> list[dict[str, object]]:
             "message_id": frame.message_id or "",
             "action": "",
             "error_code": frame.code if isinstance(frame, CallError) else "",
-            "text": hide_in_text(data.decode("utf-8", "replace")),
+            "text": _shown(data),
             "cut": len(data) >= SHOWN_BYTES,
         }
         if isinstance(frame, Call):
@@ -83,6 +83,11 @@ def describe(entries: Iterable[Entry]) -> list[dict[str, object]]:
             row["action"] = calls.get((asked, frame.message_id), "")
         rows.append(row)
     return rows
+
+
+def _shown(data: bytes) -> str:
+    text = data.decode("utf-8", "replace")
+    return hide_cut(text) if len(data) >= SHOWN_BYTES else hide(text)[0]
 
 
 def exchanges(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

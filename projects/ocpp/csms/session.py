@@ -14,10 +14,10 @@ from gway.projects.ocpp.csms.effects import Event
 from gway.projects.ocpp.csms.money import Settlement
 from gway.projects.ocpp.csms.runtime import LARGE, LARGE_COUNTS
 from gway.projects.ocpp.facts import Direction, Frame, Link
+from gway.projects.ocpp.hiding import may_hold_secret
 from gway.projects.ocpp.messages.catalogue import DURABLE_ACTIONS, MONEY_ACTIONS, SERVED
 from gway.projects.ocpp.messages.codec import (
     decode_request,
-    encode_call,
     encode_error,
     encode_result,
     salvage,
@@ -263,8 +263,8 @@ class Session:
         central = self.central
         central.counters.sent += 1
         at = central.now()
-        if command.action == "ChangeConfiguration":
-            text = encode_call(command.command_id, command.action, command.payload)
+        if may_hold_secret(text.decode("utf-8", "replace")):
+            text = encode((2, command.command_id, command.action, command.payload))
         central.frames.add(self.charger.charger_id, "out", at, text)
         if central.tells("ocpp_frame"):
             self._tell("out", text, at, "call", command.command_id, command.action, "")

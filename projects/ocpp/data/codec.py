@@ -18,11 +18,11 @@ from gway.projects.ocpp.facts import (
     TagStatus,
     Transaction,
 )
+from gway.projects.ocpp.hiding import hide_value
 
 Params = tuple[object, ...]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 INT64 = 2**63
-HIDDEN = "***"
 
 TRANSACTION_FIELDS = Transaction.__struct_fields__
 TIMES = frozenset(name for name in TRANSACTION_FIELDS if name.endswith(("_at", "_time")))
@@ -244,7 +244,7 @@ def command_params(command: Command) -> Params:
         command.command_id,
         command.charger_id,
         command.action,
-        to_json(_without_secrets(command)),
+        to_json(hide_value(command.payload)),
         str(command.state),
         micros(command.queued_at),
         micros(command.sent_at),
@@ -256,13 +256,6 @@ def command_params(command: Command) -> Params:
         clean(command.effect),
         command.late,
     )
-
-
-def _without_secrets(command: Command) -> dict[str, object]:
-    payload = command.payload
-    if "value" in payload and str(payload.get("key", "")).lower() == "authorizationkey":
-        return {**payload, "value": HIDDEN}
-    return payload
 
 
 def boot_json(boot: Boot) -> str:

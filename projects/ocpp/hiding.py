@@ -1,4 +1,4 @@
-"""Takes secrets out of frames before anybody can read them in a log.
+"""Takes secrets out of frames and payloads before anybody can read them on a page or in a log.
 
 A frame without secrets stays as it was on the wire, to the byte. One with a secret is
 written again, because to hide a value inside a text by pattern would miss odd spellings.
@@ -14,7 +14,7 @@ from gway.projects.ocpp.messages.examine import load_json
 from gway.redaction import HIDDEN, redact
 
 _SECRET = re.compile(
-    r"(?i)authori[sz]ation|password|passwd|passphrase|secret|(?<!id)(?<!id_)token|api.?key|credential"
+    r"(?i)(?<!local)authori[sz]ation(?!cache)|password|passwd|passphrase|secret|(?<!id)(?<!id_)token|api.?key|credential"
 )
 # What may announce a secret: its name, an address with a user in it, a scheme, an escape.
 # Looked for one by one in lower case, which is many times faster than one pattern for all.
@@ -22,6 +22,7 @@ _HINTS = (
     *("authorization", "authorisation", "passw", "passphrase", "secret", "token", "api"),
     *("credential", "://", "basic", "bearer", "\\u"),
 )
+_ESCAPE = re.compile(r"\\u00([0-9a-fA-F]{2})")
 _TAG_HINTS = ("idtag", "\\u")
 _TAGS = frozenset({"idtag", "parentidtag"})
 _COMPACT = (",", ":")
@@ -49,6 +50,39 @@ def hide(text: str, *, tags: bool = False) -> tuple[str, bool]:
     if not hider.found:
         return text, False
     return cleaned.encode("utf-8", "backslashreplace").decode(), True  # half a pair has no UTF-8
+
+
+def hide_value(value: Any) -> Any:
+    """Give decoded JSON without its secrets."""
+    return _Hider(tags=False).value(value)
+
+
+def may_hold_secret(text: str) -> bool:
+    """Tell, at little cost, whether a text may hold a secret at all."""
+    return _may_hold(text, tags=False)
+
+
+def is_secret(name: str) -> bool:
+    """Tell whether a name, such as a configuration key's, is that of a secret (SEC 2.2)."""
+    return _SECRET.search(name) is not None
+
+
+def hide_cut(text: str) -> str:
+    """Give a frame whose end is missing without its secrets.
+
+    A value whose object was not closed is left out: the name that would tell that it is a
+    secret may be in what is missing. A name that is spelled with escapes, which no pattern
+    finds, ends the text, too.
+    """
+    begun = text.rfind("{")
+    open_object = text[begun:] if begun >= 0 else ""
+    doubtful = '"value"' in open_object.lower() or may_hold_secret(open_object)
+    whole = text[:begun] if doubtful else text
+    plain = _ESCAPE.sub(lambda found: chr(int(found[1], 16)), whole)
+    if plain != whole and _SECRET.search(plain):
+        return HIDDEN
+    shown = hide(whole)[0]
+    return f"{shown} {HIDDEN}" if doubtful else shown
 
 
 def _may_hold(text: str, tags: bool) -> bool:
