@@ -18,11 +18,11 @@ from gway.projects.ocpp.csms.charger import PENDING, REJECTED, Charger
 from gway.projects.ocpp.csms.configuration import Configuration
 from gway.projects.ocpp.csms.effects import EFFECTS, Event, effect_of
 from gway.projects.ocpp.facts import Command, CommandState
-from gway.projects.ocpp.hiding import hide_value, may_hold_secret
 from gway.projects.ocpp.messages.catalogue import CENTRAL_SYSTEM_ACTIONS
 from gway.projects.ocpp.messages.codec import decode_response, encode_call
 from gway.projects.ocpp.messages.faults import Violation
 from gway.projects.ocpp.messages.framing import CallError, CallResult
+from gway.projects.ocpp.messages.hiding import hide_value, may_hold_secret
 
 if TYPE_CHECKING:
     from gway.projects.ocpp.csms.central import CentralSystem

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gway.projects.ocpp.facts import Command
-from gway.projects.ocpp.hiding import is_secret
+from gway.projects.ocpp.messages.hiding import is_secret
 from gway.redaction import HIDDEN
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from gway.projects.ocpp.facts import Direction
-from gway.projects.ocpp.hiding import hide, hide_cut
 from gway.projects.ocpp.messages.framing import Call, CallError, CallResult, Junk, parse_frame
+from gway.projects.ocpp.messages.hiding import hide, hide_cut
 
 SHARED = 1_000
 PER_CHARGER = 60

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from gway import gw
@@ -117,7 +118,7 @@ def _refused(row: Refused, address: str) -> Row:
         " set up ocpp.csms with --lenient-subprotocol.",
         "unknown": "Approve it if it is yours; it comes in when it tries again.",
         "key": f"Give the charger its key, or set the one it has: gway ocpp.keys set-key"
-        f" {row.charger_id}",
+        f" {quote(row.charger_id)}",  # it may be copied into a shell
         "taken": "Two chargers have this id: give one another. With a key, the newest wins.",
         "tries": "Wait a minute, and give the charger the right key meanwhile.",
     }

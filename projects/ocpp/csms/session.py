@@ -14,7 +14,6 @@ from gway.projects.ocpp.csms.effects import Event
 from gway.projects.ocpp.csms.money import Settlement
 from gway.projects.ocpp.csms.runtime import LARGE, LARGE_COUNTS
 from gway.projects.ocpp.facts import Direction, Frame, Link
-from gway.projects.ocpp.hiding import may_hold_secret
 from gway.projects.ocpp.messages.catalogue import DURABLE_ACTIONS, MONEY_ACTIONS, SERVED
 from gway.projects.ocpp.messages.codec import (
     decode_request,
@@ -31,6 +30,7 @@ from gway.projects.ocpp.messages.framing import (
     Junk,
     parse_frame,
 )
+from gway.projects.ocpp.messages.hiding import may_hold_secret
 from gway.projects.ocpp.messages.payloads_charger import MeterValuesConf, StatusNotificationConf
 from gway.projects.ocpp.messages.shapes import Payload
 

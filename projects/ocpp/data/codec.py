@@ -18,7 +18,7 @@ from gway.projects.ocpp.facts import (
     TagStatus,
     Transaction,
 )
-from gway.projects.ocpp.hiding import hide_value
+from gway.projects.ocpp.messages.hiding import hide_value
 
 Params = tuple[object, ...]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from gway.projects.ocpp.facts import Direction
-from gway.projects.ocpp.hiding import hide
+from gway.projects.ocpp.messages.hiding import hide
 from gway.projects.ocpp.sink.judge import Conversation
 from gway.projects.ocpp.sink.verdicts import UNJUDGED, Entry, Finding, Kind, verdict_of
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gway.projects.ocpp.hiding import hide, hide_cut, hide_value, is_secret
+from gway.projects.ocpp.messages.hiding import hide, hide_cut, hide_value, is_secret
 
 KEY = {"key": "X", "readonly": False, "value": "1"}
 SECRETS: list[Any] = [
