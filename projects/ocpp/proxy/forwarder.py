@@ -179,6 +179,17 @@ class Forwarder:
         if line is not None and not self.orders.is_served(charger_id):
             line.tell(line.outlet.charger_offline)
 
+    def charger_forgotten(self, charger_id: str) -> None:
+        """Have no virtual charge point for a charger any more."""
+        line = self.lines.get(charger_id)
+        if line is not None:
+            line.still()
+            line.tell(line.outlet.end)
+            line.tell(self._let_go, charger_id)  # only then: the outlet's end needs it
+
+    def _let_go(self, charger_id: str) -> None:
+        self.lines.pop(charger_id, None)
+
     def admits(self, charger_id: str) -> bool:
         """Tell whether a charger may connect; only in mode transparent it may not."""
         if self.options.mode != "transparent" or not self.orders.is_let_in(charger_id):

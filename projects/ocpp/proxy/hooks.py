@@ -24,6 +24,7 @@ from gway.resolver import Gateway, current
 
 __all__ = [
     "ocpp_authorize",
+    "ocpp_forget_charger",
     "ocpp_frame",
     "ocpp_meter_values_received",
     "ocpp_orphan_kept",
@@ -98,6 +99,14 @@ def ocpp_orphan_kept(orphan: Orphan, receipt: Receipt) -> None:
     intake = _intake()
     if intake is not None:
         intake.orphan_kept(orphan, receipt)
+
+
+@hookimpl(tryfirst=True)
+def ocpp_forget_charger(charger_id: str) -> None:
+    """Forget it before the store answers: that ends the asking."""
+    intake = _intake()
+    if intake is not None:
+        intake.forget(charger_id)
 
 
 @hookimpl

@@ -57,6 +57,7 @@ class Intake:
         send: the driver calls `Outlet.look` then
     :ivar admits: whether a charger was let in: of one that waits for approval the remote
         hears nothing
+    :ivar forgotten: called with a charger id when nothing is known of it any more
     :ivar ask: asks the remote about a tag of a charger, at most two seconds; gives None
         when it is away
     """
@@ -66,6 +67,7 @@ class Intake:
         self.also = also & OPTIONAL
         self._trusted: dict[str, None] = {}
         self.told: Callable[[str], None] = _nobody
+        self.forgotten: Callable[[str], None] = _nobody
         self.admits: Callable[[str], bool] = _everybody
         self.ask: Callable[[str, str], TagWord | None] = _no_answer
 
@@ -142,6 +144,11 @@ class Intake:
 
     def _tell(self, charger_id: str) -> None:
         self.told(charger_id)
+
+    def forget(self, charger_id: str) -> None:
+        """Drop what is known of a charger that is gone, unless the remote has yet to hear of it."""
+        if self.store.forget(charger_id):
+            self.forgotten(charger_id)
 
     # --- tags -------------------------------------------------------------------
 

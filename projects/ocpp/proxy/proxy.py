@@ -13,6 +13,7 @@ from gway import gw, hookimpl
 from gway.projects.ocpp.facts import Admission, Knock, Link, Verdict
 from gway.projects.ocpp.proxy.hooks import (
     ocpp_authorize,
+    ocpp_forget_charger,
     ocpp_frame,
     ocpp_meter_values_received,
     ocpp_orphan_kept,
@@ -91,6 +92,7 @@ __all__ = [
     "findings",
     "forward",
     "ocpp_authorize",
+    "ocpp_forget_charger",
     "ocpp_frame",
     "ocpp_meter_values_received",
     "ocpp_orphan_kept",

@@ -79,6 +79,7 @@ class Proxy:
         self.web = web
         intake = Intake(store, also)
         intake.told = self.forwarder.look
+        intake.forgotten = self.forwarder.charger_forgotten
         intake.admits = self.forwarder.orders.is_let_in
         intake.ask = self.forwarder.authorize
         self.forwarder.trusts = intake.trust

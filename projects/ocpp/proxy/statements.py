@@ -52,6 +52,15 @@ SENT = (
     " ON CONFLICT (remote_id, charger_id) DO UPDATE SET sent = excluded.sent"
 )
 NOT_SENT = "UPDATE proxy_chargers SET sent = 0 WHERE remote_id = ? AND charger_id = ? AND sent = ?"
+WAITS = "SELECT 1 FROM outbox WHERE charger_id = ? AND state = 0 LIMIT 1"
+# What is about a charger and not about what it did.
+OF_CHARGER = (
+    "DELETE FROM proxy_latest WHERE charger_id = ?",
+    "DELETE FROM proxy_chargers WHERE charger_id = ?",
+    "DELETE FROM proxy_reservations WHERE charger_id = ?",
+    "DELETE FROM proxy_findings WHERE charger_id = ? AND local_tx IS NULL",
+    FORGET_SENT,
+)
 FAILED = "UPDATE outbox SET attempts = ?, last_error = ?, tried_at = ? WHERE sequence = ?"
 DUPLICATE = (
     "INSERT INTO proxy_chargers (remote_id, charger_id, possible_duplicates) VALUES (?, ?, 1)"

@@ -101,6 +101,18 @@ class Store:
             unit.execute(statements.BOOT_CAME, (self.remote_id, charger_id))
         unit.execute(statements.PUT_LATEST, (charger_id, kind, action, payload))
 
+    def forget(self, charger_id: str) -> bool:
+        """Drop what is known of a charger; not while a message of it waits, which needs that."""
+
+        def change(connection: sqlite3.Connection) -> bool:
+            if connection.execute(statements.WAITS, (charger_id,)).fetchone():
+                return False
+            for sql in statements.OF_CHARGER:
+                connection.execute(sql, (charger_id,))
+            return True
+
+        return self.database.transact(change)
+
     # --- what the core reads ----------------------------------------------------
 
     def window(self, charger_id: str, limit: int) -> list[Row]:

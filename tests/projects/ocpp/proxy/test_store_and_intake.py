@@ -586,6 +586,27 @@ def test_a_state_that_comes_again_is_told_again_and_a_repetition_is_not(
     assert told_in_order(store) == [b'{"status":"%b"}' % state.encode() for state in states]
 
 
+def test_of_a_charger_that_is_forgotten_nothing_is_known_once_nothing_of_it_waits(
+    intake: Intake, store: Store
+) -> None:
+    told: list[str] = []
+    intake.forgotten = told.append
+    intake.note_latest("CP1", "Boot", "BootNotification", b"{}")
+    put(store, 1, "StartTransaction")
+    commit(store, BootAccepted("abc", 60), ReservationGiven(5, 2**30), Finding("no-boot", "text"))
+    intake.forget("CP1")
+    assert (len(store.latest("CP1")), told) == (1, [])
+    commit(store, Delivered(store.window("CP1", 1)[0], 700))
+    intake.forget("CP1")
+    assert told == ["CP1"]
+    assert store.latest("CP1") == []
+    assert store.registration("CP1") == Registration()
+    assert store.local_reservation("CP1", 5) is None
+    assert store.remote_tx("CP1", 1) == 700
+    counted = "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM proxy_findings) AS n"
+    assert store.database.query(counted) == [{"n": 0}]
+
+
 ACCEPTED = TagDecision(TagStatus.ACCEPTED, source="allow list")
 POLICY = TagDecision(TagStatus.ACCEPTED, source="policy")
 UNLISTED = TagDecision(TagStatus.INVALID, source="policy")
