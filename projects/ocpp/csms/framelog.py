@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 from gway.projects.ocpp.facts import Direction
-from gway.projects.ocpp.messages.framing import Call, CallError, CallResult, Junk, parse_frame
+from gway.projects.ocpp.messages.framing import (
+    Call,
+    CallError,
+    CallResult,
+    Junk,
+    Message,
+    parse_frame,
+)
 from gway.projects.ocpp.messages.hiding import hide, hide_cut
 
 SHARED = 1_000
@@ -65,7 +73,7 @@ def describe(entries: Iterable[Entry]) -> list[dict[str, object]]:
     calls: dict[tuple[Direction, str], str] = {}
     rows: list[dict[str, object]] = []
     for _, direction, at, data in entries:
-        frame = parse_frame(data)
+        frame = _parsed(data)
         row: dict[str, object] = {
             "at": at,
             "direction": direction,
@@ -83,6 +91,16 @@ def describe(entries: Iterable[Entry]) -> list[dict[str, object]]:
             row["action"] = calls.get((asked, frame.message_id), "")
         rows.append(row)
     return rows
+
+
+def _parsed(data: bytes) -> Message:
+    """Tell what a frame is; of a long one, whose end is not kept, by its beginning."""
+    frame = parse_frame(data)
+    if isinstance(frame, Junk) and len(data) >= SHOWN_BYTES:
+        begun = _BEGUN.match(data)
+        if begun is not None:
+            return parse_frame(begun[0] + (b',"",{}]' if begun[1] == b"4" else b",{}]"))
+    return frame
 
 
 def _shown(data: bytes) -> str:
@@ -132,4 +150,6 @@ def _exchange(
     }
 
 
+_TEXT = rb'"(?:[^"\\]|\\.)*"'
+_BEGUN = re.compile(rb"\s*\[\s*(?:([24])\s*,\s*%s\s*,\s*%s|3\s*,\s*%s)(?=\s*,)" % ((_TEXT,) * 3))
 _KINDS = {Call: "call", CallResult: "result", CallError: "error", Junk: "junk"}

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 
+from gway.projects.ocpp.csms.framelog import SHOWN_BYTES
 from gway.projects.ocpp.csms.pages_refused import SHORT
 from tests.projects.ocpp.csms.browsing import BASE
 
@@ -58,6 +59,18 @@ def test_messages_have_twins_that_filter_sort_and_page(browser, line):
     assert "All" in page.words
     assert "GetConfiguration.conf" not in page.words
     assert "Rejected" in page.text
+
+
+@pytest.mark.parametrize("error", [False, True])
+def test_an_answer_too_long_to_be_kept_is_still_that_of_its_call(browser, line, error):
+    browser.post("get-configuration", scripted=True)
+    message_id, long = line.last_call()[1], "x" * SHOWN_BYTES
+    keys = {"configurationKey": [{"key": "A", "readonly": True, "value": long}]}
+    line.say(json.dumps([4, message_id, "GenericError", long, {}] if error else
+                        [3, message_id, keys]))  # fmt: skip
+    (found, _) = rows(browser, "charger-messages", "charger_id=CPX&action=GetConfiguration")
+    assert found["outcome"] == ("GenericError" if error else "answered")
+    assert found["answer"].endswith("\N{HORIZONTAL ELLIPSIS}")
 
 
 def test_messages_that_no_filter_lets_through_are_told_from_none(browser, line):
