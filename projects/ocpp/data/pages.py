@@ -232,7 +232,7 @@ def view_time_series(
     span: Span = "week",
     step: Step = "auto",
     q: str = "",
-    sort: str = "begin",
+    sort: str = "-begin",
     page: int = 1,
     per_page: int | None = None,
 ) -> Page:
@@ -264,6 +264,7 @@ def view_time_series(
         table=table,
         scripts=("vendor/uPlot.iife.min.js", "charts.js"),
         styles=("vendor/uPlot.min.css", "charts.css"),
+        until_now=min(found["end"], max(found["begin"], gw.now())),
         totals={one["charger_id"]: one["total_kwh"] for one in found["series"]},
         known=database.read(queries.charger_ids),
         chosen=chosen,
@@ -280,7 +281,7 @@ def view_time_series(
     )
 
 
-def _intervals(found: dict[str, Any]) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
+def _intervals(found: dict[str, Any]) -> tuple[tuple[Column, ...], list[dict[str, Any]]]:
     """Give the columns and the rows of the table: an interval each, a charger each."""
     names = {one["charger_id"]: f"{one['charger_id']} kWh" for one in found["series"]}
     rows = [
@@ -290,7 +291,9 @@ def _intervals(found: dict[str, Any]) -> tuple[tuple[str, ...], list[dict[str, A
         }
         for index, begin in enumerate(found["times"])
     ]
-    return ("begin", *names.values()), rows
+    # A heading made of the name would have the id's dashes as spaces.
+    chargers = (Column(name, name, kind="number", digits=3) for name in names.values())
+    return (Column("begin", kind="time"), *chargers), rows
 
 
 def _moves(begin: datetime, end: datetime, now: datetime) -> dict[str, tuple[datetime, datetime]]:

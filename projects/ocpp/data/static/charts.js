@@ -3,6 +3,8 @@
  * figure[data-series="address of the JSON"]  energy per interval; a drag asks the server for that span
  * figure[data-curves="address of the JSON"]  power and energy of one transaction; a drag zooms in
  *
+ * [data-moment="ISO 8601"]                   a time with its date
+ *
  * Null is no figure: nothing is drawn there. Times are the reader's own. Without this script, or
  * without the data, the table below a figure holds the same.
  */
@@ -11,7 +13,6 @@
   const HEIGHT = 320;
   const COLOURS = 6;
   const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3]]; // told apart without colours, too
-  const BORDERS = ["solid", "dashed", "dotted", "double"];
   const DAY_S = 86400;
   const LEAST_DRAG_PX = 8;
 
@@ -58,15 +59,33 @@
   const fromZero = (plot, low, high) => [Math.min(0, low ?? 0), Math.max(high ?? 0, 0.1) * 1.05];
 
   function frame(width) {
-    // The mark in the legend has the colour and, as far as a border can, the dashes of its line.
-    const dash = (plot, index) => BORDERS[DASHES.findIndex((one) => one === plot.series[index].dash)] ?? "solid";
-    return { width, height: HEIGHT, legend: { live: true, markers: { dash, width: 3 } } };
+    // The mark in the legend is a piece of its line.
+    const fill = (plot, index) => piece(plot.series[index].stroke(plot, index), plot.series[index].dash);
+    return { width, height: HEIGHT, legend: { live: true, markers: { width: 0, fill } } };
+  }
+
+  function piece(stroke, dash) {
+    let at = 0;
+    const parts = (dash.length ? dash : [1]).map((long, index) => {
+      const part = `${index % 2 ? "transparent" : stroke} ${at}px ${at + long}px`;
+      at += long;
+      return part;
+    });
+    return `repeating-linear-gradient(90deg, ${parts.join(", ")})`;
+  }
+
+  // Two neighbours differ in both; of 24 chargers no two have the same line.
+  function look(figure, index) {
+    const dash = DASHES[(index + Math.floor(index / 12)) % DASHES.length];
+    return { stroke: colour(figure, `--series-${(index % COLOURS) + 1}`), dash };
   }
 
   // --- energy per interval -----------------------------------------------------
 
   function seriesOptions(figure, width, data) {
-    const whole = `${moment(data.times[0])} to ${moment(data.times.at(-1) + data.step_s)}`;
+    const until = (begin) => Math.min(begin + data.step_s, Math.max(begin, Date.now() / 1000));
+    const span = (begin, last = begin) => `${moment(begin)} to ${moment(until(last))}`;
+    const begun = (time) => data.times.findLast((begin) => begin <= time) ?? time;
     return {
       ...frame(width),
       padding: [null, 40, null, null],
@@ -75,15 +94,15 @@
       scales: { x: { time: true }, y: { range: fromZero } },
       axes: axes(figure, { label: "kWh" }),
       series: [
-        { label: "Interval", value: (plot, value) => (value == null ? whole : `${moment(value)} to ${moment(value + data.step_s)}`) },
+        { label: "Interval", value: (plot, value) => (value == null ? span(data.times[0], data.times.at(-1)) : span(begun(value))) },
         ...data.series.map((one, index) => {
-          const stroke = colour(figure, `--series-${(index % COLOURS) + 1}`);
+          const { stroke, dash } = look(figure, index);
           return {
             label: one.charger_id,
             stroke,
+            dash,
             fill: data.series.length === 1 ? stroke.replace("rgb(", "rgba(").replace(")", ", 0.2)") : undefined,
             width: 2,
-            dash: DASHES[index % DASHES.length],
             paths: uPlot.paths.stepped({ align: 1 }),
             points: { show: false },
             value: (plot, value, series, at) =>
@@ -95,9 +114,20 @@
   }
 
   function seriesColumns(data) {
-    // A step lasts until the next point: the last interval needs an end.
-    const times = [...data.times, data.times.at(-1) + data.step_s];
-    return [times, ...data.series.map((one) => [...one.energy_kwh, one.energy_kwh.at(-1)])];
+    // A step lasts until the next point: the last interval needs an end, and the one that is
+    // under way ends now.
+    const now = Date.now() / 1000;
+    const running = data.times.findIndex((begin) => begin < now && now < begin + data.step_s);
+    const last = running < 0 ? data.times.length - 1 : running;
+    const end = running < 0 ? data.times.at(-1) + data.step_s : now;
+    const ended = (values, then) => [...values.slice(0, last + 1), then, ...values.slice(last + 1)];
+    return [ended(data.times, end), ...data.series.map((one) => ended(one.energy_kwh, one.energy_kwh[last]))];
+  }
+
+  // Who gave nothing comes last: their lines lie on each other at zero.
+  function sortedSeries(data) {
+    data.series?.sort((one, other) => (other.total_kwh > 0) - (one.total_kwh > 0));
+    return data;
   }
 
   // The server makes the steps: a shorter span comes back with finer ones.
@@ -157,7 +187,7 @@
     const place = figure.querySelector(".chart-plot");
     const answer = await fetch(address, { headers: { Accept: "application/json" } });
     if (!answer.ok) throw new Error(`the data could not be read (${answer.status})`);
-    const data = await answer.json();
+    const data = sortedSeries(await answer.json());
     const empty = figure.querySelector(".empty");
     if (empty && data.times.length < 2) {
       empty.hidden = false;
@@ -184,6 +214,9 @@
     if (table) table.open = true;
   }
 
+  for (const time of document.querySelectorAll("[data-moment]")) {
+    time.textContent = moment(Date.parse(time.dataset.moment) / 1000);
+  }
   for (const figure of document.querySelectorAll("figure[data-series]")) {
     draw(figure, figure.dataset.series, seriesOptions, seriesColumns, (data) => data.series.length)
       .catch((error) => failed(figure, error));

@@ -153,6 +153,20 @@ def test_the_legend_says_what_there_is_before_anything_is_pointed_at(url: str, t
     # Midnight in UTC is two in the morning in Berlin; dates are ISO whatever the language.
     assert legend(tab)[0] == "2024-05-17 02:00 to 2024-05-18 02:00"
     assert legend(tab)[2] == "6.00 kWh in all"
+    caption = tab.locator("figcaption").text_content()
+    assert "from 2024-05-17 02:00 to 2024-05-18 02:00; between" in caption
+
+
+def test_in_the_legend_those_come_last_that_gave_nothing(url: str, tab: Any) -> None:
+    last = "since=2024-05-17T18:30:00Z&until=2024-05-17T21:00:00Z"  # when CP1 alone charged
+    tab.goto(f"{url}/ocpp/data/time-series?chargers=CP2&chargers=CP1&step=hour&{last}")
+    tab.wait_for_selector("figure[data-drawn='2']")
+    labels = tab.locator(".u-legend .u-label").all_text_contents()
+    assert labels == ["Interval", "CP1", "CP2"]
+    marks = [each.evaluate("mark => getComputedStyle(mark).backgroundImage")
+             for each in tab.locator(".u-legend .u-marker").all()[-2:]]  # fmt: skip
+    assert marks[0] != marks[1]
+    assert all(mark.startswith("repeating-linear-gradient") for mark in marks)
 
 
 def test_a_drag_asks_the_server_for_finer_steps_and_reset_leads_back(url: str, tab: Any) -> None:

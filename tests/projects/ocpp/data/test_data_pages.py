@@ -264,6 +264,25 @@ def test_the_time_series_has_a_row_per_interval_and_a_column_per_charger(site: S
     assert [list(row.values()) for row in rows_of(page)] == [["2024-05-17T00:00:00.000Z", "3", "2"]]
 
 
+def test_the_table_of_intervals_begins_with_the_newest_and_names_chargers_as_they_are(
+    site: Site,
+) -> None:
+    site.session("DEPOT-NORTH_07", 3_000)
+    site.session("DEPOT-NORTH_07", 2_000)
+    page = site.gateway.ocpp.data.view_time_series(span="day", step="hour")
+    times = [row["begin"] for row in rows_of(page)]
+    assert times == sorted(times, reverse=True)
+    assert ">DEPOT-NORTH_07 kWh</a></th>" in page
+    assert 'id="time-series-table" >' in page  # closed: nobody has asked for anything in it
+
+
+def test_the_caption_of_the_chart_ends_now_and_not_with_the_interval(site: Site) -> None:
+    site.session()
+    site.advance(minutes=20)
+    page = site.gateway.ocpp.data.view_time_series(span="week", step="6h")
+    assert f'data-moment="{iso(site.at).replace("Z", ".000Z")}"' in page
+
+
 def test_a_chart_of_nobody_in_particular_shows_those_heard_of_last(site: Site) -> None:
     for number in range(14):
         site.session(f"CP{number:02}")
