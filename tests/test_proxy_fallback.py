@@ -10,11 +10,14 @@ import http.client
 import json
 import signal
 import socket
+import sqlite3
+import ssl
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,9 +25,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from gway.errors import UsageError
+from gway.errors import GwayError, UsageError
 from gway.recipes import find, load
 from gway.web.forward import Forward
+from tests.certificates import Authority
 from tests.projects.ocpp.proxy.conftest import Charger
 
 pytestmark = pytest.mark.flag("proxy")
@@ -164,6 +168,17 @@ def sessions(site: Site) -> list[dict[str, Any]]:
     return found
 
 
+def samples(site: Site, transaction_id: int) -> list[tuple[Any, ...]]:
+    """The samples of a transaction as they are stored, in their order."""
+    sql = (
+        "SELECT origin, samples_time, energy_wh, power_w, raw FROM readings"
+        " WHERE transaction_id = ? ORDER BY sequence"
+    )
+    database = f"file:{site.record.parent / 'ocpp.sqlite'}?mode=ro"
+    with closing(sqlite3.connect(database, uri=True)) as connection:
+        return connection.execute(sql, (transaction_id,)).fetchall()
+
+
 def test_the_two_recipes_find_each_other_with_nothing_said() -> None:
     there = load(find("etron/cloud", Path.cwd())).names()
     here = load(find("etron/local_proxy", Path.cwd())).names()
@@ -255,10 +270,15 @@ def test_sessions_before_across_and_after_an_outage_agree_on_both_sides(
     names = ("charger_id", "connector_id", "id_tag", "meter_start_wh", "meter_stop_wh", "state")
     names += ("energy_wh", "start_time_raw", "stop_time_raw", "start_time", "stop_time")
     sides = [
-        sorted(tuple(str(one[name]) for name in names) for one in sessions(site))
+        sorted(
+            (*(str(one[name]) for name in names), samples(site, one["transaction_id"]))
+            for one in sessions(site)
+        )
         for site in (here, there)
     ]
     assert sides[0] == sides[1]
+    values = [[sample[2] for sample in one[-1]] for one in sides[0]]
+    assert sorted(values) == [[], [], [2_500, 3_500], [5_000]]
     assert sum(one["energy_wh"] for one in sessions(there)) == 7_000
     # The cloud's own page shows what ran while it was away, with the times of then.
     page = there.get("/ocpp/data/charger-details.json?charger_id=CP1").text
@@ -441,6 +461,27 @@ def test_a_token_is_not_sent_over_a_network_in_the_clear() -> None:
         Forward("http://cloud.example", "given-by-the-remote")
     Forward("https://cloud.example", "given-by-the-remote")
     Forward("http://127.0.0.1:8889", "given-by-the-remote")
+
+
+def test_a_remote_of_an_authority_of_ones_own_is_asked_when_that_is_named(
+    local: Any, recorder: Any, workspace: Path
+) -> None:
+    authority = Authority(workspace)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.issue("IP:127.0.0.1"))
+    recorder.socket = context.wrap_socket(
+        recorder.socket, server_side=True, do_handshake_on_connect=False
+    )
+    address = recorder.url.replace("http:", "https:")
+    here = local(address)
+    wary = here.get("/page")
+    assert (wary.status, "no certificate that is trusted" in wary.text) == (502, True)
+    assert recorder.asked == []
+    here.end()
+    (workspace / ".env").write_text(f"GWAY_WEB_PROXY_CA={authority.pem}\n")
+    assert local(address).get("/page").text == "<p>remote</p>"
+    with pytest.raises(GwayError, match="holds no certificates"):
+        Forward(address, ca=str(workspace / ".env"))
 
 
 def test_redirects_and_refusals_are_told_and_not_followed(local: Any, recorder: Any) -> None:

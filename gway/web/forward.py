@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from time import monotonic
 from urllib.parse import quote, urlsplit
 
-from gway.errors import UsageError
+from gway.errors import GwayError, UsageError
 from gway.remote import is_loopback
 from gway.settings import Setting
 from gway.web.proxies import VIA
@@ -34,7 +34,8 @@ TOKEN = Setting(
     "API token that the remote of `--proxy` gave this site, best a viewer's",
     secret=True,
 )
-SETTINGS = (TOKEN,)
+CA = Setting("WEB_PROXY_CA", None, str, "PEM file of certificates to trust for `--proxy`")
+SETTINGS = (TOKEN, CA)
 
 CONNECT_S = 2.0
 WHOLE_S = 10.0
@@ -70,9 +71,10 @@ class Forward:
 
     :param remote: such as `https://cloud.example`
     :param token: an API token that the remote gave; it goes nowhere else, and not in the clear
+    :param ca: PEM file of certificates to trust in the place of the system's
     """
 
-    def __init__(self, remote: str, token: str | None = None) -> None:
+    def __init__(self, remote: str, token: str | None = None, ca: str | None = None) -> None:
         try:
             parts = urlsplit(remote if "//" in remote else f"http://{remote}")
             self._port = parts.port
@@ -90,7 +92,7 @@ class Forward:
         self._host = parts.hostname
         self._base = parts.path.rstrip("/")
         # Made here, as reading the certificates of all authorities takes long.
-        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
+        self._tls = _trusted(ca) if parts.scheme == "https" else None
         self._free = threading.BoundedSemaphore(AT_ONCE)
 
     def __call__(self, request: Request) -> Reply | None:
@@ -194,6 +196,15 @@ class Forward:
         if status == 405:
             reply.headers.append(("Allow", ", ".join(sorted(SAFE_METHODS))))
         return reply
+
+
+def _trusted(ca: str | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca or None)
+    except OSError as error:
+        raise GwayError(
+            f"{ca} holds no certificates that can be read: {error}", f"see GWAY_{CA.name}"
+        ) from None
 
 
 @contextmanager

@@ -50,14 +50,14 @@ def start_app(
             "a server needs gevent's patches from the very start of the process",
             "run it with `gway`, or begin with `from gevent import monkey; monkey.patch_all()`",
         )
-    from gway.web.forward import TOKEN, Forward
+    from gway.web.forward import CA, TOKEN, Forward
     from gway.web.routes import Site
     from gway.web.running import Running, warning_about
 
     site: Site = gw.service(Site)
     signed_in = _watch_accounts(site)
     if proxy is not None:
-        site.fallback = Forward(proxy, gw.settings.get(TOKEN))
+        site.fallback = Forward(proxy, gw.settings.get(TOKEN), gw.settings.get(CA))
     warning = warning_about(host, signed_in=signed_in, insecure=insecure, tls=bool(tls_cert))
     if warning is not None:
         print(warning, file=sys.stderr)
