@@ -60,6 +60,7 @@ class Line:
         """Put an outlet into the place of the one before."""
         if hasattr(self, "outlet"):
             self._before.update(self.outlet.counts)
+            outlet.succeed()
         self.outlet = outlet
 
     def tell(self, call: Callable[..., None], *arguments: Any) -> None:

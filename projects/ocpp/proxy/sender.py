@@ -82,6 +82,10 @@ class Sender(Uplink):
         self._linger_until = 0.0
         self._asks: deque[Ask] = deque()
 
+    def succeed(self) -> None:
+        """Take the place of another outlet of this process, which counted what it sent."""
+        self._sent_before = 0
+
     def _after_begin(self, now: float) -> None:
         self._booted = False
         self._sent_dead.clear()

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from gway.projects.ocpp.proxy.governor import Governor
+from gway.projects.ocpp.proxy.line import Line
 from gway.projects.ocpp.proxy.ports import (
     CommandAnswer,
     Delivered,
@@ -408,6 +409,22 @@ def test_what_was_on_its_way_when_the_process_ended_is_a_possible_duplicate_once
     bench.kill()
     bench.boot()
     assert bench.store.possible_duplicates == 2  # the remote has said that it does not have it
+
+
+def test_an_outlet_in_the_place_of_another_counts_no_duplicate_of_it_again() -> None:
+    bench = Bench().boot()
+    line = Line("CP1", None)
+    line.furnish(bench.outlet)
+    bench.put_start(1)
+    bench.commits = False  # what the first notes at its end is still to be stored
+    bench.outlet.end()
+    bench.start_process()
+    line.furnish(bench.outlet)
+    bench.commits = True
+    bench.flush()
+    bench.boot()
+    assert bench.last[2] == "StartTransaction"
+    assert bench.store.possible_duplicates == 1
 
 
 def test_a_remote_that_deduplicates_leaves_no_possible_duplicates() -> None:

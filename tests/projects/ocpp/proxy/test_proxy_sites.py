@@ -161,7 +161,7 @@ def test_a_charger_that_is_forgotten_here_is_one_that_the_proxy_never_knew(pair,
     assert story(sites.local) == story(sites.remote)
 
 
-@pytest.mark.parametrize(("web", "counted"), [("http://127.0.0.1:9", 0), ("", 1)])
+@pytest.mark.parametrize(("web", "counted"), [("http://127.0.0.1:9", False), ("", True)])
 def test_only_a_remote_that_is_no_gway_may_have_duplicates(pair, eventually, web, counted):
     sites = pair(env={"GWAY_OCPP_REMOTE_WEB": web} if web else None)
     charger = sites.charger()
@@ -175,7 +175,7 @@ def test_only_a_remote_that_is_no_gway_may_have_duplicates(pair, eventually, web
     sites.between.heal()
     sites.sync()
     eventually(sites.drained)
-    assert sites.status()["possible_duplicates"] == counted
+    assert (sites.status()["possible_duplicates"] > 0) is counted
 
 
 def test_a_tag_unknown_here_is_asked_of_the_remote_and_a_start_waits_for_nobody(
