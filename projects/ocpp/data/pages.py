@@ -47,6 +47,7 @@ SUMMARY_COLUMNS = (
     "last_error_at",
     "last_seen_at",
     "drift_s",
+    "state",
 )
 
 
@@ -56,8 +57,10 @@ def _of(view: str, **fixed: str) -> Callable[[Row], str]:
     return lambda row: PAGES.url(view, **{name: row["charger_id"]}, **fixed)
 
 
+STATES = {"faulted": "Faulted", "open": "In session"}
 SUMMARY = (  # the columns that the page has room for
     Column("charger_id", "Charger", link=_of("charger_details")),
+    Column("state", "Now", kind="status", show=lambda row: STATES.get(row["state"], "")),
     Column("sessions", kind="number", link=_of("charger_details")),
     Column("open_sessions", "Open", kind="number", link=_of("charger_details", state="open")),
     Column("energy_kwh", "Energy", kind="number", unit="kWh", digits=2,
@@ -142,7 +145,7 @@ def view_charger_summary(
         sort=sort,
         page=page,
         per_page=per_page,
-        status=lambda row: "active" if row["open_sessions"] else None,
+        status=lambda row: row["state"],
         empty="No charger has connected yet.",
     )
     return PAGES(
@@ -192,6 +195,7 @@ def view_charger_details(
         "q": q or None,
         "sort": WORDS.get(sort, sort),  # type: ignore[call-overload]
     }
+    narrowed = any(value for name, value in wanted.items() if name not in ("sort", "charger_id"))
     by = str(wanted["sort"])
     which = api.filter_of(**{key: value for key, value in wanted.items() if key != "sort"})
     found = api.transactions_for_table(which, by, page, per_page)
@@ -207,7 +211,7 @@ def view_charger_details(
         page=found["page"],
         per_page=per_page,
         caption="Transactions",
-        empty="No transaction fits.",
+        empty="No transaction fits." if narrowed else "No transaction yet.",
     )
     return PAGES(
         "charger_details",
@@ -219,7 +223,7 @@ def view_charger_details(
         known=gw.service(Store).database.read(queries.charger_ids),
         states=("open", "stopped", "inferred"),
         field=_field,
-        filtered=any(value for name, value in wanted.items() if name != "sort"),
+        filtered=narrowed or charger_id,
         given_per_page=per_page,
     )
 

@@ -78,7 +78,10 @@ SELECT known.charger_id, coalesce(sessions, 0) AS sessions,
     coalesce(open_sessions, 0) AS open_sessions,
     last_stop_at, errors.error_code AS last_error, errors.info AS last_error_info,
     errors.connector_id AS last_error_connector_id, errors.at AS last_error_at,
-    chargers.last_seen_at, chargers.drift_ms
+    chargers.last_seen_at, chargers.drift_ms, EXISTS (
+        SELECT 1 FROM connectors AS c WHERE c.charger_id = known.charger_id
+        AND (c.status = 'Faulted' OR c.error_code NOT IN ('NoError', ''))
+    ) AS faulted
 FROM known
 LEFT JOIN sums USING (charger_id)
 LEFT JOIN charging USING (charger_id)
@@ -345,7 +348,7 @@ def charger_ids(connection: sqlite3.Connection, *, latest: int | None = None) ->
 
 
 def summary(connection: sqlite3.Connection) -> list[Row]:
-    """Sum up each charger: sessions, energy, last stop, last error."""
+    """Sum up each charger: sessions, energy, last stop, last error, whether it has a fault."""
     return rows(connection, SUMMARY)
 
 

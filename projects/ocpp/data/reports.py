@@ -194,7 +194,7 @@ def transaction_curves(database: Database, transaction_id: int, now: datetime) -
 
 
 def summary(database: Database) -> list[dict[str, Any]]:
-    """Sum up each charger."""
+    """Sum up each charger; its `state` is "faulted", "open" with a session, or None."""
     return [
         {
             "charger_id": row["charger_id"],
@@ -208,6 +208,7 @@ def summary(database: Database) -> list[dict[str, Any]]:
             "last_error_at": when(row["last_error_at"]),
             "last_seen_at": when(row["last_seen_at"]),
             "drift_s": None if row["drift_ms"] is None else row["drift_ms"] / 1000,
+            "state": "faulted" if row["faulted"] else "open" if row["open_sessions"] else None,
         }
         for row in database.read(queries.summary)
     ]

@@ -12,7 +12,7 @@ import pytest
 
 from gway.errors import UnknownName, UsageError
 from gway.projects.ocpp.data import queries
-from gway.projects.ocpp.facts import ErrorReport, SecurityEvent
+from gway.projects.ocpp.facts import ConnectorStatus, ErrorReport, SecurityEvent
 
 from .conftest import START, Site, iso
 
@@ -58,6 +58,25 @@ def test_the_summary_counts_what_is_being_charged(site: Site) -> None:
     assert (row["open_sessions"], row["energy_kwh"]) == (2, 4.25)
 
 
+def test_the_summary_says_in_words_who_has_a_session_and_who_a_fault(site: Site) -> None:
+    site.session("CP1")
+    site.start("CP2")
+    for charger_id, words in (("CP3", ("Faulted", "GroundFailure")), ("CP2", ("Charging", ""))):
+        said = ConnectorStatus(1, *words, time=site.at, at=site.at)
+        site.tell("ocpp_connector_changed", charger_id=charger_id, status=said, at=site.at)
+    page = site.gateway.ocpp.data.view_charger_summary()
+    assert [row["state"] for row in page.rows] == [None, "open", "faulted"]
+    assert '<span class="badge" data-status="faulted">Faulted</span>' in page
+    assert '<span class="badge" data-status="open">In session</span>' in page
+    assert '<tr data-status="faulted">' in page
+
+
+def test_where_nothing_is_filtered_there_is_no_transaction_yet(site: Site) -> None:
+    view = site.gateway.ocpp.data.view_charger_details
+    assert "No transaction yet." in view()
+    assert "No transaction fits." in view(state="open")
+
+
 def test_the_summary_has_twins_with_the_same_figures(site: Site) -> None:
     site.session("CP1", 3_500)
     page = site.gateway.ocpp.data.view_charger_summary()
@@ -70,7 +89,7 @@ def test_the_summary_has_twins_with_the_same_figures(site: Site) -> None:
 def test_pages_of_an_empty_store_say_so(site: Site) -> None:
     data = site.gateway.ocpp.data
     assert "No charger has connected yet" in data.view_charger_summary()
-    assert "No transaction fits" in data.view_charger_details("CPX")
+    assert "No transaction yet" in data.view_charger_details("CPX")
     assert "No charger has connected yet" in data.view_time_series()
 
 
