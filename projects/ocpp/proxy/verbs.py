@@ -282,7 +282,6 @@ def refused_tags() -> list[Row]:
     return proxy().desk.refused_tags()
 
 
-@access(role="operator")
 def api_refused_tags() -> list[Row]:
     """List the tags that the remote refused: they are refused here, too; the latest 1,000."""
     return refused_tags()

@@ -11,6 +11,17 @@ from tests.projects.ocpp.proxy.conftest import story
 
 pytestmark = pytest.mark.flag("proxy")
 
+FULL = """
+import shutil
+from collections import namedtuple
+
+Usage = namedtuple("Usage", "total used free")
+
+def setup_app() -> None:
+    \"\"\"Let the disk look as full as it may be one day.\"\"\"
+    shutil.disk_usage = lambda path: Usage(100, {percent}, 100 - {percent})
+"""
+
 T1 = "2026-03-01T09:00:00Z"
 ALLOW = "TAG:user=Ada\n"
 
@@ -380,6 +391,18 @@ def test_metrics_and_page_tell_what_waits(pair, eventually):
     (row,) = json.loads(sites.local.ask("/ocpp/proxy/remote.json?q=cp1&sort=-pending")[1])
     assert (row["charger_id"], row["pending"]) == ("CP1", 4)
     assert sites.local.ask("/ocpp/proxy/remote?sort=nothing")[0] == 400
+
+
+@pytest.mark.parametrize(("percent", "alarms"), [(80, 0), (81, 1)])
+def test_a_disk_over_80_percent_is_an_alarm(pair, workspace, percent, alarms):
+    (workspace / "projects" / "full.py").write_text(FULL.format(percent=percent))
+    sites = pair("\n    - full")
+    told = sites.status()
+    assert told["disk_percent"] == percent
+    assert len(told["alarms"]) == alarms
+    assert all("The disk is 81 % full" in alarm for alarm in told["alarms"])
+    assert f"ocpp_proxy_alarms {alarms}.0" in sites.local.ask("/metrics")[1]
+    assert ("The disk is 81 % full" in sites.local.ask("/ocpp/proxy/remote")[1]) == bool(alarms)
 
 
 def test_a_flapping_link_makes_few_connections(pair, eventually):
