@@ -65,5 +65,8 @@ def unreachable(error: Exception, server: Server) -> GwayError:
         )
     if isinstance(reason, ssl.SSLError):
         return GwayError(f"{server.url} does not speak TLS as it should: {reason.reason}")
-    hint = "is it running?" if "refused" in str(reason) else None
-    return GwayError(f"{server.url} does not answer: {reason}", hint)
+    if isinstance(reason, ConnectionRefusedError):
+        hint = "is the server running, and is this its port? it says so where it was started"
+        return GwayError(f"nothing answers at {server.url}", hint)
+    why = getattr(reason, "strerror", None) or reason
+    return GwayError(f"{server.url} does not answer: {why}")

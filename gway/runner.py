@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from gway.resolver import Gateway
 
+ANYWHERE = ("help", "until")  # verbs of gway itself that may stand beside --at
+
 
 class Found(NamedTuple):
     """A verb that words led to, and the words after it; `raw` verbs read those themselves."""
@@ -119,6 +121,11 @@ class Runner:
         show(result, cast("Format", self._format))
 
     def _call(self, found: Found, at: str | None, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        if at is not None and not found.project and found.verb not in ANYWHERE:
+            raise UsageError(
+                f"'{found.label}' is about this machine and does not run at {at}",
+                "leave --at out; what runs there are the verbs of projects",
+            )
         if at is None or not found.project:
             return self._call_here(found, args, kwargs)
         from gway import remote

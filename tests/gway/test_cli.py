@@ -127,6 +127,12 @@ def test_generators_and_coroutines_are_verbs_too(cli, shop):
         (["shop.kitchen", "locked"], 1, "/no/way: Permission denied", "--debug shows"),
         (["--jsn", "x"], 2, "gway has no option '--jsn'", "'--json'"),
         (["--at"], 2, "--at needs a value", "--help"),
+        (
+            ["--at", "http://127.0.0.1:1", "settings"],
+            2,
+            "'settings' is about this machine and does not run at http://127.0.0.1:1",
+            "leave --at out",
+        ),
         (["--set", "x", "projects"], 2, "is not NAME=VALUE", "settings"),
         (["--set", "LOG_KEP=1", "projects"], 2, "no setting 'LOG_KEP'", "LOG_KEEP"),
         (["local.gwr"], 2, "no project or verb 'local'", ""),

@@ -183,6 +183,12 @@ def test_a_server_that_does_not_answer_is_named(shop, gw, server):
         remote.request(gw, remote.Server(server.url, ""), "GET", "/", {})
 
 
+def test_a_port_where_nobody_listens_is_a_sentence_with_a_hint(shop, gw):
+    with pytest.raises(GwayError, match=r"^nothing answers at http://127\.0\.0\.1:1$") as caught:
+        remote.request(gw, remote.Server("http://127.0.0.1:1", ""), "GET", "/", {})
+    assert "is the server running" in (caught.value.hint or "")
+
+
 def test_a_damaged_record_is_an_error(gw, write):
     write("work/server.json", "{")
     with pytest.raises(GwayError, match=r"server\.json cannot be read"):
