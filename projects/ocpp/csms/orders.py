@@ -63,9 +63,10 @@ def _send(charger_id: str, action: str, payload: Row, wait_s: float | None) -> R
     from gway.projects.ocpp.csms.readmodel import command_row
 
     central = _central()
+    # One that is away is answered with a refused command; an id that nobody has is a mistake.
+    charger = central.known(charger_id)
     command = central.commands.submit(charger_id, action, payload)
-    known = central.chargers.get(charger_id)
-    patience_s = (known and known.call_timeout_s) or central.options.call_timeout_s
+    patience_s = charger.call_timeout_s or central.options.call_timeout_s
     central.commands.wait(command, patience_s + 1 if wait_s is None else wait_s)
     return command_row(command)
 

@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 
 from gway import resolver
-from gway.errors import GwayError, UsageError
+from gway.errors import GwayError, UnknownName, UsageError
 from gway.marks import access_of
 from gway.projects.ocpp.csms import csms, orders
 from gway.projects.ocpp.csms.central import CentralSystem
@@ -92,8 +92,15 @@ def test_a_command_waits_for_its_answer(serving, line):
 
 def test_a_refusal_and_a_silence_are_results(serving, line):
     assert csms.send("CPX", "Reset", {"type": "Warm"})["state"] == "refused"
-    assert csms.send("AWAY", "Reset", {"type": "Soft"})["error"] == "the charger is not connected"
     assert csms.reset("CPX")["state"] == "timed out"
+    line.close()
+    assert csms.send("CPX", "Reset", {"type": "Soft"})["error"] == "the charger is not connected"
+
+
+def test_a_command_to_nobody_is_a_mistake(serving, line):
+    with pytest.raises(UnknownName, match="there is no charger 'CPZ'") as caught:
+        csms.send("CPZ", "Reset", {"type": "Soft"})
+    assert caught.value.hint == "did you mean 'CPX'?"
 
 
 def test_send_takes_every_action_of_a_central_system():
