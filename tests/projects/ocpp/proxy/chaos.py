@@ -5,6 +5,8 @@ hole, half closed and slowed down while sessions go on. At the end both database
 tell the same story, and the one that the chargers tell.
 
     python -m tests.projects.ocpp.proxy.chaos --seed 1 --transactions 300 --kills 60 --partitions 60
+
+With `--most-seconds` it breaks nothing more after that time, and ends as always.
 """
 
 from __future__ import annotations
@@ -58,6 +60,7 @@ class Outcome:
     lost: int
     duplicated: int
     apart_wh: int
+    cut_short: bool
     unknown_here: list[tuple[str, str, int]]
     dead: int
     resent: int
@@ -74,7 +77,8 @@ class Outcome:
     def __str__(self) -> str:
         return (
             f"seed {self.seed}: {self.transactions} transactions with {self.samples} samples,"
-            f" {self.kills} kills, {self.partitions} partitions in {self.seconds:.0f} s;"
+            f" {self.kills} kills, {self.partitions} partitions in {self.seconds:.0f} s"
+            f"{', when the time was over' if self.cut_short else ''};"
             f" lost {self.lost}, duplicated {self.duplicated}, {self.apart_wh} Wh apart,"
             f" {len(self.unknown_here)} unknown here, {self.dead} dead, {self.resent} sent again"
         )
@@ -84,10 +88,15 @@ class Chaos:
     """One run.
 
     :param chargers: simulated at the same time
+    :param most_seconds: after which nothing more is broken, however little there was of it;
+        what is under way is still ended and compared
     """
 
-    def __init__(self, folder: Path, seed: int, chargers: int) -> None:
+    def __init__(self, folder: Path, seed: int, chargers: int, most_seconds: float = 1e9) -> None:
         self.seed = seed
+        self.cut_short = False
+        self._most_seconds = most_seconds
+        self._began = time.monotonic()
         self.chance = Random(seed)
         self.pair = Pair(folder, "", None)
         self.front = FaultProxy(self.pair.local.ws_port)
@@ -108,24 +117,26 @@ class Chaos:
 
     def run(self, transactions: int, kills: int, partitions: int) -> Outcome:
         """Break things until there was enough of each, then look at both sides."""
-        began = time.monotonic()
+        self._began = time.monotonic()
         for runner in self.runners:
             runner.start()
         while self._wants_more(transactions, kills, partitions):
             self._pause.wait(self.chance.uniform(0.1, 0.8))
             self._break(kills, partitions)
         self._calm_down()
-        return self._judge(time.monotonic() - began)
+        return self._judge(time.monotonic() - self._began)
 
     def _wants_more(self, transactions: int, kills: int, partitions: int) -> bool:
         if any(runner.error for runner in self.runners):
             raise AssertionError([runner.error for runner in self.runners])
         done = sum(len(runner.finished) for runner in self.runners)
-        return (
+        wants = (
             done < transactions
             or sum(self.events[name] for name in KILLS) < kills
             or sum(self.events[name] for name in PARTITIONS) < partitions
         )
+        self.cut_short = wants and time.monotonic() - self._began > self._most_seconds
+        return wants and not self.cut_short
 
     def _break(self, kills: int, partitions: int) -> None:
         killed = sum(self.events[name] for name in KILLS)
@@ -206,6 +217,7 @@ class Chaos:
             samples=sum(len(row[-1]) for row in here.elements()),
             lost=sum(lost.values()),
             duplicated=sum(more.values()),
+            cut_short=self.cut_short,
             apart_wh=abs(_energy(here) - _energy(there)),
             unknown_here=sorted(told - known),
             dead=status["dead"],
@@ -238,10 +250,17 @@ def _energy(rows: Counter[tuple[Any, ...]]) -> int:
 
 
 def chaos(
-    folder: Path, seed: int, *, chargers: int, transactions: int, kills: int, partitions: int
+    folder: Path,
+    seed: int,
+    *,
+    chargers: int,
+    transactions: int,
+    kills: int,
+    partitions: int,
+    most_seconds: float = 1e9,
 ) -> Outcome:
     """Do one run in a folder of its own."""
-    run = Chaos(folder, seed, chargers)
+    run = Chaos(folder, seed, chargers, most_seconds)
     try:
         return run.run(transactions, kills, partitions)
     finally:
@@ -256,6 +275,8 @@ def main() -> None:
     parser.add_argument("--transactions", type=int, default=300)
     parser.add_argument("--kills", type=int, default=60)
     parser.add_argument("--partitions", type=int, default=60)
+    help_text = "after which nothing more is broken, and what is under way is ended and compared"
+    parser.add_argument("--most-seconds", type=float, default=1e9, help=help_text)
     given = vars(parser.parse_args())
     with tempfile.TemporaryDirectory() as folder:
         outcome = chaos(Path(folder), **given)
