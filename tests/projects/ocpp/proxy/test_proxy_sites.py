@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import closing
 
 import pytest
 
+from tests.fault_proxy import FaultProxy
 from tests.projects.ocpp.proxy.conftest import story
 
 pytestmark = pytest.mark.flag("proxy")
@@ -391,6 +393,32 @@ def test_metrics_and_page_tell_what_waits(pair, eventually):
     (row,) = json.loads(sites.local.ask("/ocpp/proxy/remote.json?q=cp1&sort=-pending")[1])
     assert (row["charger_id"], row["pending"]) == ("CP1", 4)
     assert sites.local.ask("/ocpp/proxy/remote?sort=nothing")[0] == 400
+
+
+def test_a_queue_that_is_kept_for_another_remote_has_only_what_that_can_know(pair, eventually):
+    sites = pair()
+    charger = sites.charger()
+    charger.boot()
+    begun = charger.start(1_000)
+    eventually(sites.drained, 10)
+    sites.between.partition()
+    charger.values(begun, 1_500)
+    charger.stop(begun, 2_000)
+    whole = charger.start(2_000, T1)
+    charger.stop(whole, 2_500, T1)
+    sites.local.end()
+    with closing(FaultProxy(sites.remote.ws_port)) as another:
+        words = sites.local.words
+        words[words.index("--remote") + 1] = f"ws://127.0.0.1:{another.port}/ocpp/csms"
+        recipe = sites.local.workspace / "local.gwr"
+        recipe.write_text(recipe.read_text().replace("[remote]", "[remote] --keep-queue"))
+        sites.local.start()
+        eventually(sites.drained, 20)
+        letters = sites.local.get("/api/ocpp/proxy/dead")
+        assert [row["action"] for row in letters] == ["MeterValues", "StopTransaction"]
+        assert all("no-start" in row["error"] for row in letters)
+        (begun_there, arrived) = story(sites.remote)
+        assert (begun_there[5], arrived[5], arrived[8]) == ("inferred", "stopped", 500)
 
 
 @pytest.mark.parametrize(("percent", "alarms"), [(80, 0), (81, 1)])
