@@ -266,6 +266,16 @@ def test_chargers_and_messages_are_found_while_typing(
     assert "StatusNotification" in tab.evaluate("document.activeElement.textContent")
 
 
+def test_a_transaction_leads_to_its_charger_and_back(
+    tab: Any, site: Any, charger: Obedient, chargers: Chargers
+) -> None:
+    chargers.do(charger.begin())
+    tab.goto(detail(site))
+    dd(tab.locator("#charger-state"), "Transaction").get_by_role("link").click()
+    tab.get_by_role("link", name="CPX", exact=True).click()
+    tab.wait_for_url(re.compile(r"/ocpp/csms/charger-detail\?charger_id=CPX"))
+
+
 def test_what_a_charger_sends_is_shown_as_text(tab: Any, site: Any, chargers: Chargers) -> None:
     dialogs: list[str] = []
     tab.on("dialog", lambda dialog: dialogs.append(dialog.message))
@@ -293,7 +303,7 @@ def test_nothing_is_wider_than_the_screen(
     tab.goto(status(site))
     approve = tab.get_by_role("button", name="Approve A-CHARGER")
     approve.scroll_into_view_if_needed()
-    long_id = tab.locator("tr[id^='refused-'] td").first.text_content()
+    long_id = tab.locator("tr[id^='refused-'] td").first.inner_text()
     assert tab.evaluate(TOO_WIDE) == []
     approve.click()
     approve.wait_for(state="detached")

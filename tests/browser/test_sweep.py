@@ -5,6 +5,7 @@ The router is walked: a view without an entry in PAGES or NO_PAGES fails the fir
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,7 @@ PAGES: dict[str, tuple[str, ...]] = {
     "ocpp.proxy.view_findings": ("", "?findings_sort=kind"),
     "ocpp.proxy.view_index": ("",),
     "ocpp.proxy.view_reconcile": ("", "?charger_id=CP-GARAGE-1"),
+    "ocpp.proxy.view_refused_tags": ("", "?q=nobody"),
     "ocpp.proxy.view_remote": ("", "?q=yard"),
     "ocpp.sink.view_messages": ("", "?violations=true", "?charger=nobody"),
     "ocpp.sink.view_stats": ("",),
@@ -84,6 +86,11 @@ WRONG = {
     "/web/auth/user?name=nobody": 404,
     "/web/auth/token?name=nobody": 404,
 }
+# Tables without a filter of their own, and why.
+PLAIN_TABLES = {
+    "Chargers that were turned away": "the latest few, below the cards; all are a page",
+    "Places": "a list that a view returned as it is",
+}
 OF_ONE = frozenset(
     {
         "ocpp.csms.view_charger_commands",
@@ -99,6 +106,7 @@ OF_ONE = frozenset(
 LIVE = (
     "/ocpp/csms/charger-status",
     "/ocpp/csms/charger-detail?charger_id=CP-GARAGE-1",
+    "/ocpp/csms/charger-messages?charger_id=CP-GARAGE-1",
     "/ocpp/evcs/cp-simulator",
     "/ocpp/proxy/remote",
     "/ocpp/sink/messages",
@@ -191,6 +199,17 @@ def test_every_page_full_of_data_is_sound(furnished: Furnished, eyes: Swept) -> 
         for fault in eyes.sweep(furnished.site.url + path, prepare=opened)
     ]
     assert faults == []
+
+
+def test_every_table_can_be_filtered_sorted_and_paged(furnished: Furnished, eyes: Swept) -> None:
+    """By `gway/table`: what has a head and rows has a filter of its name, and its twins."""
+    plain = []
+    for path in pages(furnished):
+        html = eyes.tab.request.get(furnished.site.url + path).text()
+        for name in re.findall(r'<div class="table-scroll"[^>]*aria-label="([^"]*)">', html):
+            if f'aria-label="Filter: {name}"' not in html:
+                plain.append(name)
+    assert set(plain) <= {*PLAIN_TABLES}
 
 
 def test_every_page_without_data_is_sound_and_says_what_to_do(empty: Served, chromium: Any) -> None:
