@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gway import gw
-from gway.projects.ocpp.data import reports
+from gway.projects.ocpp.data import queries, reports
 from gway.projects.ocpp.data.events import FLAGS
 from gway.projects.ocpp.data.samples import number
 from gway.projects.ocpp.data.store import Store
 from gway.web.page import Page, PageMaker
+from gway.web.request import CURRENT
 from gway.web.tables import Column, Row, table_of
 
 if TYPE_CHECKING:
@@ -25,16 +26,31 @@ def _measured(row: Row) -> float | str:
 
 
 SAMPLE_COLUMNS = (
-    "time",
-    "at",
+    Column("time", "Charger's clock", kind="time"),
+    Column("at", "Server's clock", kind="time"),
     "measurand",
-    Column("value", rank=_measured),
+    Column("value", kind="number", rank=_measured),
     "unit",
     "phase",
     "location",
     "context",
     "origin",
 )
+
+
+def _charger_url(charger_id: str) -> str:
+    """Lead to the page of a charger, or to its transactions where none has it.
+
+    A charger that was forgotten has no page any more.
+    """
+    request = CURRENT.get()
+    mounts = request.site.mounts.values() if request is not None else ()
+    database = gw.service(Store).database
+    if any(mount.project == "ocpp.csms" for mount in mounts) and database.read(
+        lambda connection: queries.is_kept(connection, charger_id)
+    ):
+        return PAGES.url("ocpp.csms/charger_detail", charger_id=charger_id)
+    return PAGES.url("charger_details", charger_id=charger_id)
 
 
 def view_record(transaction_id: int) -> Reply:
@@ -86,4 +102,5 @@ def view_transaction(
         scripts=("vendor/uPlot.iife.min.js", "charts.js"),
         styles=("vendor/uPlot.min.css", "charts.css"),
         flag_words=FLAGS,
+        charger_url=_charger_url(found["charger_id"]),
     )

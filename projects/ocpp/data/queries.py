@@ -301,6 +301,12 @@ def charger(connection: sqlite3.Connection, charger_id: str) -> Known:
     return (found[0] if found else None, connectors, open_rows)
 
 
+def is_kept(connection: sqlite3.Connection, charger_id: str) -> bool:
+    """Tell whether a charger has a row: it has come, and was not forgotten."""
+    sql = "SELECT EXISTS (SELECT 1 FROM chargers WHERE charger_id = ?)"
+    return bool(scalar(connection, sql, (charger_id,)))
+
+
 def latest_chargers(connection: sqlite3.Connection, limit: int) -> list[str]:
     """List the chargers heard of last, the latest first."""
     found = connection.execute(

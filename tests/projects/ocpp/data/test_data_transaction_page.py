@@ -112,6 +112,15 @@ def test_samples_are_sorted_by_size_and_what_no_meter_says_comes_last(site: Site
     assert {row["value"] for row in rows[5:]} == {"1e9999999", "9" * 5_000, "n/a"}
 
 
+def test_samples_say_whose_clock_a_time_is_of_and_values_stand_right(site: Site) -> None:
+    metered(site, [1])
+    shown = page(site)
+    for heading in ("Charger&#039;s clock", "Server&#039;s clock"):
+        assert heading in shown
+    assert '<td class="number">' in shown
+    assert '<a href="/ocpp/data/charger-details?charger_id=CPX">CPX</a>, connector 1' in shown
+
+
 # --- what happened ----------------------------------------------------------------
 
 
