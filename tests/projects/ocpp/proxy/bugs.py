@@ -12,7 +12,15 @@ from msgspec.structs import replace
 from gway.projects.ocpp.proxy import outlet as core
 from gway.projects.ocpp.proxy import payloads
 from gway.projects.ocpp.proxy.outlet import Flight, Outlet
-from gway.projects.ocpp.proxy.ports import Change, Dead, Delivered, Failed, Row
+from gway.projects.ocpp.proxy.ports import (
+    Change,
+    Dead,
+    Delivered,
+    Failed,
+    Latest,
+    LatestDelivered,
+    Row,
+)
 from tests.projects.ocpp.proxy.simulation import Run
 from tests.projects.ocpp.proxy.site import Local
 from tests.projects.ocpp.proxy.world import MemoryStore
@@ -353,6 +361,19 @@ class FollowersOfTheDead(Run):
     """a dead start leaves its later messages to be sent"""
 
     outlet_class = _LeavesFollowers
+
+
+class _TakesErrorForAnswer(Outlet):
+    def _set_aside(self, latest: Latest, *, at_once: bool) -> None:
+        self._note([LatestDelivered(latest.kind, latest.version)], None)
+        self._stale = True
+
+
+@planted
+class StatusForgotten(Run):
+    """a status that meets a passing error is never told"""
+
+    outlet_class = _TakesErrorForAnswer
 
 
 class _CountsInMemory(MemoryStore):

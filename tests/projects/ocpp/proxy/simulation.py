@@ -89,6 +89,7 @@ class Run:
         self.life = 0
         self.calm = False
         self.stopped: set[int] = set()
+        self.said: dict[str, str] = {}
         self.commands: dict[str, int | None] = {}
         self.start_local()
 
@@ -200,6 +201,7 @@ class Run:
 
     def put_status(self, charger_id: str, time: str) -> None:
         """Let a connector be free again, right after what freed it."""
+        self.said[charger_id] = time
         status = {"connectorId": 1, "status": "Available", "timestamp": time}
         text = msgspec.json.encode(status)
         self.store.put_latest(charger_id, "Status/1", "StatusNotification", text)
@@ -419,11 +421,20 @@ class Run:
             all(charger.done for charger in self.chargers.values())
             and not self.disk.waiting
             and not self.waiting()
+            and not self.untold()
             and not any(wire.to_remote or wire.to_local for wire in self.wires.values())
         )
 
     def waiting(self) -> bool:
         return bool(self.store.waiting())
+
+    def untold(self) -> list[str]:
+        """List the chargers of which the remote does not know the newest status."""
+        return [
+            name
+            for name in self.chargers
+            if any(one.kind != "Boot" for one in self.store.latest(name))
+        ]
 
     # --- the oracle ---
 
@@ -434,6 +445,8 @@ class Run:
                 self.faults.append(f"{charger.charger_id} never came to its end")
         if self.waiting():
             self.faults.append(f"still queued: {self.store.waiting()}")
+        if self.remote.statuses != self.said and not self.poison:
+            self.faults.append(f"statuses {self.remote.statuses}, the chargers told {self.said}")
         told = sorted(one for charger in self.chargers.values() for one in charger.plan.expected)
         if self.local.ledger() != told:
             self.faults.append(f"local has {self.local.ledger()}, the chargers told {told}")

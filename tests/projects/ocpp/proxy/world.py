@@ -273,6 +273,7 @@ class Remote:
         self.message_ids: dict[tuple[str, str, str], str] = {}
         self.refused: set[str] = set()
         self.poison: set[str] = set()
+        self.statuses: dict[str, str] = {}
         self.faults: list[str] = []
 
     def answer(self, charger_id: str, message_id: str, action: str, text: bytes) -> bytes:
@@ -348,6 +349,7 @@ class Remote:
         return {}
 
     def on_StatusNotification(self, charger_id: str, status: dict) -> dict:
+        self.statuses[charger_id] = status["timestamp"]
         for transaction in self.transactions.values():
             start = transaction["start"]
             is_before = start[0] == charger_id and start[4] < status["timestamp"]
