@@ -14,6 +14,7 @@ from gway.projects.ocpp.facts import (
     Frame,
     Orphan,
     Purpose,
+    SecurityEvent,
     TagDecision,
     Transaction,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "ocpp_frame",
     "ocpp_meter_values_received",
     "ocpp_orphan_kept",
+    "ocpp_security_event_reported",
     "ocpp_transaction_started",
     "ocpp_transaction_stopped",
 ]
@@ -99,6 +101,13 @@ def ocpp_orphan_kept(orphan: Orphan, receipt: Receipt) -> None:
     intake = _intake()
     if intake is not None:
         intake.orphan_kept(orphan, receipt)
+
+
+@hookimpl
+def ocpp_security_event_reported(event: SecurityEvent, receipt: Receipt) -> None:
+    intake = _intake()
+    if intake is not None:
+        intake.security_event_reported(event, receipt)
 
 
 @hookimpl(tryfirst=True)

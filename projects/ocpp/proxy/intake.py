@@ -19,6 +19,7 @@ from gway.projects.ocpp.facts import (
     Frame,
     Orphan,
     Purpose,
+    SecurityEvent,
     TagDecision,
     TagStatus,
     Transaction,
@@ -97,7 +98,11 @@ class Intake:
             return  # our own failure; nothing was begun
         self._queue(orphan.charger_id, _named(orphan.payload).transaction_id, orphan.at, receipt)
 
-    def _queue(self, charger_id: str, local_tx: int, at: datetime, receipt: Receipt) -> None:
+    def security_event_reported(self, event: SecurityEvent, receipt: Receipt) -> None:
+        """Queue an event of security; it is of no transaction."""
+        self._queue(event.charger_id, None, event.at, receipt)
+
+    def _queue(self, charger_id: str, local_tx: int | None, at: datetime, receipt: Receipt) -> None:
         with receipt.required():
             unit = cast("Unit", receipt.unit(self.store.database))
             self.store.put(unit, charger_id, local_tx, receipt.action, receipt.payload, at)

@@ -17,6 +17,7 @@ from gway.projects.ocpp.proxy.hooks import (
     ocpp_frame,
     ocpp_meter_values_received,
     ocpp_orphan_kept,
+    ocpp_security_event_reported,
     ocpp_transaction_started,
     ocpp_transaction_stopped,
 )
@@ -96,6 +97,7 @@ __all__ = [
     "ocpp_frame",
     "ocpp_meter_values_received",
     "ocpp_orphan_kept",
+    "ocpp_security_event_reported",
     "ocpp_transaction_started",
     "ocpp_transaction_stopped",
     "pause",

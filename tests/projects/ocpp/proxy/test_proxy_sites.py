@@ -479,6 +479,27 @@ def test_further_messages_are_queued_when_asked_for(pair, eventually):
     assert json.loads(row["content"])["data"] == "kept"
 
 
+def test_events_of_security_reach_the_remote_later_in_their_order_and_once(pair, eventually):
+    sites = pair()
+    charger = sites.charger()
+    charger.boot()
+    eventually(sites.drained, 10)
+    sites.between.partition()
+    for kind, at in (("FirmwareUpdated", T1), ("InvalidCsr", T1), ("FirmwareUpdated", T1)):
+        charger.call("SecurityEventNotification", {"type": kind, "timestamp": at})
+    assert sites.row()["pending"] == 2, "the third one is the first, said again"
+    sites.between.heal()
+    sites.sync()
+    eventually(sites.drained, 10)
+    sql = "SELECT type, time_raw FROM security_events ORDER BY security_event_id"
+    told = sites.local.rows(sql)
+    assert [(row["type"], row["time_raw"]) for row in told] == [
+        ("FirmwareUpdated", T1),
+        ("InvalidCsr", T1),
+    ]
+    assert sites.remote.rows(sql) == told
+
+
 def test_a_repeated_start_makes_no_second_row_and_a_second_charger_waits_for_no_first(
     pair, eventually
 ):
