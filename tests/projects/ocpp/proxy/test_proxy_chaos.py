@@ -11,8 +11,8 @@ from tests.projects.ocpp.proxy.chaos import chaos
 pytestmark = pytest.mark.flag("proxy")
 
 
-MOST_S = 80.0
-"""Of faults; a machine that has other things to do meets fewer of them, and fails not."""
+MOST_S = 110.0
+"""Of faults: with the end, no run takes over two minutes; a third of it is usual."""
 
 
 def test_kills_and_partitions_lose_nothing_and_double_nothing(workspace: Path) -> None:
@@ -20,11 +20,9 @@ def test_kills_and_partitions_lose_nothing_and_double_nothing(workspace: Path) -
         workspace, 7, chargers=5, transactions=30, kills=15, partitions=15, most_seconds=MOST_S
     )
     print(outcome, outcome.history)
-    if not outcome.cut_short:
-        assert outcome.kills >= 15
-        assert outcome.partitions >= 15
-        assert outcome.transactions >= 30
-    assert outcome.kills > 0
+    assert outcome.kills >= 15
+    assert outcome.partitions >= 15
+    assert outcome.transactions >= 30
     assert outcome.samples > 0
     assert (outcome.lost, outcome.duplicated, outcome.apart_wh) == (0, 0, 0)
     assert outcome.unknown_here == [], "what a charger was answered is there"
