@@ -53,7 +53,9 @@ def test_filters_keep_what_was_asked_for_while_messages_come(page: Any, site: An
         say(two, BOOT)
         page.goto(f"{site.url}/ocpp/sink/messages")
         page.select_option("select[name=charger]", "CP2")
-        page.wait_for_function("!document.querySelector('#messages').innerText.includes('CP1')")
+        page.wait_for_function(
+            "() => !document.querySelector('#messages').innerText.includes('CP1')"
+        )
         page.check("input[name=violations]")
         page.wait_for_selector("#messages .empty")
         assert "charger=CP2" in page.url
