@@ -36,17 +36,20 @@ def drawn(monkeypatch: pytest.MonkeyPatch, width: int, *rows: dict[str, Any]) ->
 
 
 FAULT = {"connector_id": 1, "error_code": "GroundFailure", "info": "residual current 32 mA"}
-ROWS = (
-    row("LONG-" + "X" * 43, "Charging"),
-    row("DEPOT-NORTH-07", "SuspendedEVSE"),
-    row("CP3", "Faulted", faults=[FAULT]),
-)
+
+
+def rows() -> tuple[dict[str, Any], ...]:
+    return (
+        row("LONG-" + "X" * 43, "Charging"),
+        row("DEPOT-NORTH-07", "SuspendedEVSE"),
+        row("CP3", "Faulted", faults=[FAULT]),
+    )
 
 
 def test_on_80_columns_ids_and_faults_are_cut_and_no_status(
     monkeypatch: pytest.MonkeyPatch, gw: Any
 ) -> None:
-    head, *lines = drawn(monkeypatch, 80, *ROWS)
+    head, *lines = drawn(monkeypatch, 80, *rows())
     assert all(len(line) <= 80 for line in (head, *lines))
     assert head.split() == [
         "charger", "id", "status", "connectors", "power", "energy", "duration", "last", "seen",
@@ -61,7 +64,7 @@ def test_on_80_columns_ids_and_faults_are_cut_and_no_status(
 
 
 def test_on_a_wide_screen_nothing_is_cut(monkeypatch: pytest.MonkeyPatch, gw: Any) -> None:
-    lines = drawn(monkeypatch, 200, *ROWS)
+    lines = drawn(monkeypatch, 200, *rows())
     assert "\N{HORIZONTAL ELLIPSIS}" not in "".join(lines)
     assert "LONG-" + "X" * 43 in lines[1]
     assert "1 GroundFailure residual current 32 mA" in lines[3]
@@ -70,7 +73,7 @@ def test_on_a_wide_screen_nothing_is_cut(monkeypatch: pytest.MonkeyPatch, gw: An
 def test_on_a_very_narrow_screen_status_and_silence_stay(
     monkeypatch: pytest.MonkeyPatch, gw: Any
 ) -> None:
-    head, *lines = drawn(monkeypatch, 50, *ROWS)
+    head, *lines = drawn(monkeypatch, 50, *rows())
     assert head.split() == ["charger", "id", "status", "connectors", "last", "seen"]
     assert " SuspendedEVSE " in lines[1]
     assert lines[1].rstrip().endswith(" ago")

@@ -251,7 +251,7 @@ def told(records: Records) -> list[int]:
 def until(condition: Callable[[], object]) -> None:
     with gevent.Timeout(20):
         while not condition():
-            gevent.sleep(0)
+            gevent.sleep(0.001)  # with 0 the loop may never look at what its threads have done
 
 
 @pytest.mark.parametrize(
