@@ -118,7 +118,8 @@ def ago(moment: datetime | str | None) -> str:
     """Say how long ago something was; the API of a server gives times as text."""
     if moment is None:
         return ""
-    return f"{formats.duration((gw.now() - _moment(moment)).total_seconds())} ago"
+    passed = formats.duration((gw.now() - _moment(moment)).total_seconds())
+    return f"{' '.join(passed.split()[:2])} ago"  # the largest unit: a narrow screen has to hold it
 
 
 def _transaction(one: Row) -> str:

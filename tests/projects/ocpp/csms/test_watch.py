@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from gway import gw
+from gway.projects.ocpp.csms.terminal import ago
 from gway.projects.ocpp.csms.watch import Screen
 
 
@@ -77,3 +79,8 @@ def test_on_a_very_narrow_screen_status_and_silence_stay(
     assert head.split() == ["charger", "id", "status", "connectors", "last", "seen"]
     assert " SuspendedEVSE " in lines[1]
     assert lines[1].rstrip().endswith(" ago")
+
+
+def test_how_long_ago_something_was_is_told_in_one_unit(gw: Any) -> None:
+    told = [ago(gw.now() - timedelta(seconds=each)) for each in (7, 654, 7_500, 200_000)]
+    assert told == ["7 s ago", "10 min ago", "2 h ago", "2 d ago"]
