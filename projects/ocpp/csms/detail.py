@@ -9,7 +9,7 @@ from gway.projects.ocpp.csms.pages import PAGES, session_shown
 from gway.projects.ocpp.csms.pages_commands import shown_commands
 from gway.projects.ocpp.csms.pages_keys import configuration
 from gway.projects.ocpp.csms.pages_messages import Way, message_row, messages
-from gway.projects.ocpp.csms.period import Moment, field, has_pages, period
+from gway.projects.ocpp.csms.period import Moment, has_pages, period
 from gway.projects.ocpp.csms.topics import topic_of
 from gway.web import formats
 from gway.web.page import Page
@@ -66,6 +66,7 @@ def view_charger_detail(
     :param config_per_page: configuration keys on a page, 50 when left out, at most 1000
     """
     from gway.projects.ocpp.csms.forms import groups
+    from gway.projects.ocpp.data.reports import field
 
     seen = _central().snapshot(charger_id)
     log = messages(seen.pop("frames"), direction, action, errors, q)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from gway import gw
@@ -152,17 +152,6 @@ def period(
         "total": table.total,
         "table": table,
     }
-
-
-def field(moment: Moment, *, end: bool = False) -> str:
-    """Give a time as the value of a field: in UTC, which the page's script makes local.
-
-    :param end: a day is the end of a period, and belongs to it
-    """
-    from gway.projects.ocpp.data import reports
-
-    given = reports.moment(moment, end=end)
-    return "" if given is None else f"{given.astimezone(UTC):%Y-%m-%dT%H:%M}"
 
 
 def has_pages(project: str) -> bool:

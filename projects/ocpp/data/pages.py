@@ -10,7 +10,6 @@ from gway import gw
 from gway.projects.ocpp.data import api, queries, reports
 from gway.projects.ocpp.data.api import Span, Step
 from gway.projects.ocpp.data.queries import WORDS, State
-from gway.projects.ocpp.data.reports import Day
 from gway.projects.ocpp.data.store import Store
 from gway.projects.ocpp.data.timeseries import STEPS_S
 from gway.web.page import Page, PageMaker
@@ -222,7 +221,7 @@ def view_charger_details(
         columns=DETAIL_COLUMNS if charger_id else ("charger_id", *DETAIL_COLUMNS),
         known=gw.service(Store).database.read(queries.charger_ids),
         states=("open", "stopped", "inferred"),
-        field=_field,
+        field=reports.field,
         filtered=narrowed or charger_id,
         given_per_page=per_page,
     )
@@ -281,7 +280,7 @@ def view_time_series(
         steps=("auto", *STEPS_S),
         step_words=STEP_WORDS[found["step_s"]],
         moves=_moves(found["begin"], found["end"], gw.now()),
-        field=_field,
+        field=reports.field,
     )
 
 
@@ -315,14 +314,3 @@ def _moves(begin: datetime, end: datetime, now: datetime) -> dict[str, tuple[dat
     if length <= LEAST_SPAN:
         del moves["Closer"]
     return {name: span for name, span in moves.items() if EARLIEST <= span[0] < span[1]}
-
-
-def _field(day: Day | None, *, end: bool = False) -> str:
-    """Write a time as a datetime-local field wants it: UTC, which the page makes local.
-
-    :param end: a day is the end of a span, and belongs to it
-    """
-    given = reports.moment(day, end=end)
-    if given is None:
-        return ""
-    return f"{given.astimezone(UTC):%Y-%m-%dT%H:%M}"

@@ -33,6 +33,15 @@ def moment(day: Day | None, *, end: bool = False) -> datetime | None:
     return datetime.combine(day + timedelta(days=1) if end else day, time(), UTC)
 
 
+def field(day: Day | None, *, end: bool = False) -> str:
+    """Write a time as a datetime-local field wants it: UTC, which the page makes local.
+
+    :param end: a day is the end of a span, and belongs to it
+    """
+    given = moment(day, end=end)
+    return "" if given is None else f"{given.astimezone(UTC):%Y-%m-%dT%H:%M}"
+
+
 def span(since: Day | None, until: Day | None, now: datetime, days: int) -> tuple[int, int]:
     """Give a span in microseconds; what is left out is filled in up to now.
 
