@@ -287,6 +287,24 @@ class Command(msgspec.Struct, kw_only=True):
     effect_at: datetime | None = None
 
 
+class ConfigurationKey(msgspec.Struct, frozen=True, gc=False):
+    """A configuration key as its charger told it; the value of a secret is hidden."""
+
+    name: str
+    value: str
+    readonly: bool = False
+
+
+class ChargerConfiguration(msgspec.Struct, frozen=True):
+    """What a charger told of its configuration, with the changes that it accepted since.
+
+    `read_at` is when all keys were read last; None when they never were.
+    """
+
+    keys: tuple[ConfigurationKey, ...] = ()
+    read_at: datetime | None = None
+
+
 class ChargerMemory(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """What the store remembers of a charger when it connects again."""
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gway.projects.ocpp.facts import (
         Admission,
         Boot,
+        ChargerConfiguration,
         ChargerMemory,
         Command,
         ConnectorStatus,
@@ -59,6 +60,11 @@ def ocpp_recall_charger(charger_id: str) -> ChargerMemory | None:
 @hookspec(firstresult=True)
 def ocpp_recall_chargers(limit: int) -> list[ChargerMemory] | None:
     """List what is known of all chargers, those heard of last first."""
+
+
+@hookspec(firstresult=True)
+def ocpp_recall_configuration(charger_id: str) -> ChargerConfiguration | None:
+    """Tell the configuration that a charger told last; None: it never did."""
 
 
 @hookspec(firstresult=True)
@@ -139,6 +145,13 @@ def ocpp_charger_seen(charger_id: str, charger_time: datetime | None, at: dateti
 @hookspec
 def ocpp_connector_changed(charger_id: str, status: ConnectorStatus, at: datetime) -> None:
     """A connector reported its status."""
+
+
+@hookspec
+def ocpp_configuration_told(
+    charger_id: str, configuration: ChargerConfiguration, at: datetime
+) -> None:
+    """A charger told keys of its configuration, or accepted a change: all that is known now."""
 
 
 @hookspec

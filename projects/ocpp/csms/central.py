@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from gway.errors import GwayError, UnknownName, did_you_mean
+from gway.errors import DecisionFailed, GwayError, UnknownName, did_you_mean
 from gway.projects.ocpp.csms import readmodel
 from gway.projects.ocpp.csms.charger import PENDING, REJECTED, Charger, Registration
 from gway.projects.ocpp.csms.commands import Commands
+from gway.projects.ocpp.csms.configuration import Configuration
 from gway.projects.ocpp.csms.decisions import Decisions
 from gway.projects.ocpp.csms.door import Door
 from gway.projects.ocpp.csms.effects import Event
@@ -163,6 +164,19 @@ class CentralSystem:
             ledger = charger.ledger = self.charger(charger.charger_id).ledger
         assert ledger is not None
         return ledger
+
+    def configuration(self, charger: Charger) -> Configuration:
+        """Give what a charger told of its configuration; the first time the store is asked.
+
+        What the store could not tell is asked again at the next time.
+        """
+        if charger.configuration is None:
+            try:
+                kept = self.decisions.recall_configuration(charger.charger_id)
+            except DecisionFailed:
+                return Configuration()
+            charger.configuration = charger.configuration or Configuration(kept)
+        return charger.configuration
 
     def opened(
         self,

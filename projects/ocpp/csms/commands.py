@@ -15,7 +15,6 @@ import msgspec
 
 from gway.errors import UsageError, did_you_mean
 from gway.projects.ocpp.csms.charger import PENDING, REJECTED, Charger
-from gway.projects.ocpp.csms.configuration import Configuration
 from gway.projects.ocpp.csms.effects import EFFECTS, Event, effect_of
 from gway.projects.ocpp.facts import Command, CommandState
 from gway.projects.ocpp.messages.catalogue import CENTRAL_SYSTEM_ACTIONS
@@ -147,7 +146,7 @@ class Commands:
             self._failed(command, frame)
         else:
             self._succeeded(command, frame)
-            _note_configuration(charger, command)
+            self._note_configuration(charger, command, at)
         if command.state is CommandState.FAILED or command.status in REFUSED_STATUSES:
             self._forget(charger, command)
         self._changed(charger, command)
@@ -166,6 +165,20 @@ class Commands:
         command.status = str(command.answer.get("status", ""))
         if not command.late:
             command.state = CommandState.ANSWERED
+
+    def _note_configuration(self, charger: Charger, command: Command, at: datetime) -> None:
+        """Keep what an answer says of the configuration longer than the command itself is kept."""
+        if command.action not in ("GetConfiguration", "ChangeConfiguration"):
+            return
+        configuration = self._central.configuration(charger)
+        if configuration.hear(command):
+            charger.configuration = configuration
+            self._central.emit(
+                "ocpp_configuration_told",
+                charger_id=charger.charger_id,
+                configuration=configuration.told(),
+                at=at,
+            )
 
     def _failed(self, command: Command, error: CallError) -> None:
         command.error_code = error.code
@@ -239,14 +252,6 @@ class Commands:
             flag = self._flags.pop(command.command_id, None)
             if flag is not None:
                 flag.set()
-
-
-def _note_configuration(charger: Charger, command: Command) -> None:
-    """Keep what an answer says of the configuration longer than the command itself is kept."""
-    if command.action in ("GetConfiguration", "ChangeConfiguration"):
-        if charger.configuration is None:
-            charger.configuration = Configuration()
-        charger.configuration.hear(command)
 
 
 class _Refused(Exception):

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from gway.projects.ocpp.facts import Command
+from gway.projects.ocpp.facts import ChargerConfiguration, Command, ConfigurationKey
 from gway.projects.ocpp.messages.hiding import is_secret
 from gway.redaction import HIDDEN
 
@@ -21,64 +20,68 @@ LONGEST_KEY = 50  # as OCPP has it for KeyValue
 LONGEST_VALUE = 500
 
 
-class Key(NamedTuple):
-    """A configuration key as its charger told it."""
-
-    value: str
-    readonly: bool = False
-
-
 class Configuration:
     """The keys that a charger told last, with the values that it accepted since.
 
     Kept with the charger and not read from its latest commands, which are only so many.
     A password is never in it (SEC 2.2).
+
+    :param kept: what the store remembers
     """
 
     __slots__ = ("_keys", "read_at")
 
-    def __init__(self) -> None:
-        self._keys: dict[str, Key] = {}
-        self.read_at: datetime | None = None
+    def __init__(self, kept: ChargerConfiguration | None = None) -> None:
+        kept = kept or ChargerConfiguration()
+        self._keys = {key.name: key for key in kept.keys}
+        self.read_at = kept.read_at
 
-    def hear(self, command: Command) -> None:
-        """Take what the answer to a command says of the configuration."""
+    def hear(self, command: Command) -> bool:
+        """Take what the answer to a command says of the configuration; False: nothing."""
         if command.action == "GetConfiguration" and command.answer is not None:
             self._read(command.payload, command.answer)
-            self.read_at = command.answered_at
-        elif command.action == "ChangeConfiguration" and command.status == "Accepted":
-            name = str(command.payload.get("key", ""))
-            known = self._keys.get(name, Key(""))
-            self._set(name, known._replace(value=str(command.payload.get("value", ""))))
+            if not command.payload.get("key"):
+                self.read_at = command.answered_at
+            return True
+        if command.action == "ChangeConfiguration" and command.status == "Accepted":
+            name, value = (str(command.payload.get(each, "")) for each in ("key", "value"))
+            known = self._keys.get(name)
+            self._set(name, value, readonly=known is not None and known.readonly)
+            return True
+        return False
+
+    def told(self) -> ChargerConfiguration:
+        """Give all that is known, for the store."""
+        return ChargerConfiguration(tuple(self._keys.values()), self.read_at)
 
     def rows(self) -> list[Row]:
         """List the keys by name; of a password only that there is one."""
         return [
             {
-                "key": name,
+                "key": key.name,
                 "value": key.value,
                 "readonly": key.readonly,
-                "secret": is_secret(name),
+                "secret": is_secret(key.name),
             }
-            for name, key in sorted(self._keys.items(), key=lambda item: item[0].lower())
+            for key in sorted(self._keys.values(), key=lambda key: key.name.lower())
         ]
 
     def _read(self, asked: Row, answer: Row) -> None:
         if not asked.get("key"):  # all of them were asked for
             self._keys.clear()
         for name in _listed(answer.get("unknownKey")):
-            self._keys.pop(str(name), None)
+            self._keys.pop(str(name)[:LONGEST_KEY], None)
         for told in _listed(answer.get("configurationKey")):
             if isinstance(told, dict):
                 value = told.get("value")
                 text = "" if value is None else str(value)
-                self._set(str(told.get("key", "")), Key(text, bool(told.get("readonly"))))
+                self._set(str(told.get("key", "")), text, readonly=bool(told.get("readonly")))
 
-    def _set(self, name: str, key: Key) -> None:
+    def _set(self, name: str, value: str, *, readonly: bool) -> None:
+        value = HIDDEN if is_secret(name) else value[:LONGEST_VALUE]
         name = name[:LONGEST_KEY]
         if name in self._keys or len(self._keys) < KEPT_KEYS:
-            value = HIDDEN if is_secret(name) else key.value[:LONGEST_VALUE]
-            self._keys[name] = key._replace(value=value)
+            self._keys[name] = ConfigurationKey(name, value, readonly)
 
 
 def _listed(told: Any) -> Iterable[Any]:

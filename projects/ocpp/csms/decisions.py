@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 
 from gway.errors import DecisionFailed
 from gway.projects.ocpp.csms.ids import LocalIds
-from gway.projects.ocpp.facts import Purpose, TagDecision, TagStatus, Transaction
+from gway.projects.ocpp.facts import (
+    ChargerConfiguration,
+    Purpose,
+    TagDecision,
+    TagStatus,
+    Transaction,
+)
 from gway.projects.ocpp.transactions.rules import limit_concurrency, same_tag
 
 if TYPE_CHECKING:
@@ -135,6 +141,13 @@ class Decisions:
             charger_id=charger_id,
             meter_stop_wh=words.meter_stop_wh,
             stop_time_raw=words.time_raw,
+        )
+        return found
+
+    def recall_configuration(self, charger_id: str) -> ChargerConfiguration | None:
+        """Find what a charger told of its configuration in the store."""
+        found: ChargerConfiguration | None = self._ask(
+            "ocpp_recall_configuration", charger_id=charger_id
         )
         return found
 

@@ -19,6 +19,7 @@ from gway.projects.ocpp.facts import Command, ConnectorStatus, Transaction
 
 if TYPE_CHECKING:
     from gway.projects.ocpp.csms.central import CentralSystem
+    from gway.projects.ocpp.csms.configuration import Configuration
 
 Row = dict[str, Any]
 Sort = Literal[
@@ -244,7 +245,7 @@ def snapshot(central: CentralSystem, charger: Charger) -> Row:
         "drift_measured_at": charger.clocked_at,
         "jobs": dict(charger.jobs or {}),
         "call_timeout_s": charger.call_timeout_s or central.options.call_timeout_s,
-        "configuration": configuration_row(charger),
+        "configuration": configuration_row(central.configuration(charger)),
         "commands": [command_row(one) for one in reversed(charger.history or ())],
         "frames": describe(central.frames.of(charger.charger_id)),
     }
@@ -327,11 +328,8 @@ def command_row(command: Command) -> Row:
     }
 
 
-def configuration_row(charger: Charger) -> Row:
-    """Say what a charger told of its configuration last, and when; None: it never did."""
-    known = charger.configuration
-    if known is None:
-        return {"read_at": None, "keys": []}
+def configuration_row(known: Configuration) -> Row:
+    """Say what a charger told of its configuration, and when all was read; None: never."""
     return {"read_at": known.read_at, "keys": known.rows()}
 
 

@@ -58,7 +58,7 @@ def charger(row: Row) -> dict[str, Any]:
         "transactions": _listed(map(_transaction, row["transactions"])),
         "faults": _listed(map(_fault, row["faults"])),
         "commands": len(row["commands"]),
-        "configuration": f"{len(row['configuration']['keys'])} keys",
+        "configuration": _configuration(row["configuration"]),
         "frames": len(row["frames"]),
     }
 
@@ -120,6 +120,12 @@ def ago(moment: datetime | str | None) -> str:
         return ""
     passed = formats.duration((gw.now() - _moment(moment)).total_seconds())
     return f"{' '.join(passed.split()[:2])} ago"  # the largest unit: a narrow screen has to hold it
+
+
+def _configuration(told: Row) -> str:
+    if told["read_at"]:
+        return f"{len(told['keys'])} keys, read {ago(told['read_at'])}"
+    return f"{len(told['keys'])} keys, not all read yet" if told["keys"] else "not read yet"
 
 
 def _transaction(one: Row) -> str:

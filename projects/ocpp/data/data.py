@@ -42,6 +42,7 @@ from gway.projects.ocpp.data.verbs import (
 from gway.projects.ocpp.database import DATABASE
 from gway.projects.ocpp.facts import (
     Boot,
+    ChargerConfiguration,
     ChargerMemory,
     Command,
     ConnectorStatus,
@@ -114,6 +115,11 @@ def ocpp_recall_charger(charger_id: str) -> ChargerMemory | None:
 @hookimpl
 def ocpp_recall_chargers(limit: int) -> list[ChargerMemory]:
     return _store().recall_chargers(limit)
+
+
+@hookimpl
+def ocpp_recall_configuration(charger_id: str) -> ChargerConfiguration | None:
+    return _store().recall_configuration(charger_id)
 
 
 @hookimpl
@@ -224,6 +230,11 @@ def ocpp_charger_seen(charger_id: str, charger_time: datetime | None, at: dateti
 @hookimpl
 def ocpp_connector_changed(charger_id: str, status: ConnectorStatus, at: datetime) -> None:
     _store().connector_changed(charger_id, status, at)
+
+
+@hookimpl
+def ocpp_configuration_told(charger_id: str, configuration: ChargerConfiguration) -> None:
+    _store().configuration_told(charger_id, configuration)
 
 
 @hookimpl

@@ -150,7 +150,7 @@ class Notes:
         self._notes.pop(charger_id, None)
         self._due.pop(charger_id, None)
         unit = self._database.unit()
-        for table in ("connectors", "chargers"):
+        for table in ("connectors", "configurations", "chargers"):
             unit.execute(f"DELETE FROM {table} WHERE charger_id = ?", (charger_id,))
         self._database.wait_for(unit)
 

@@ -287,4 +287,13 @@ CREATE TABLE security_events (
 CREATE INDEX security_events_in_time ON security_events (at);
 """
 
-STEPS: tuple[Step, ...] = (FIRST, HISTORY, hours.rebuild, SECURITY)
+# What each charger told of its configuration last, as JSON, its secrets hidden.
+CONFIGURATIONS = """
+CREATE TABLE configurations (
+    charger_id TEXT PRIMARY KEY,
+    keys TEXT NOT NULL,
+    read_at INTEGER
+);
+"""
+
+STEPS: tuple[Step, ...] = (FIRST, HISTORY, hours.rebuild, SECURITY, CONFIGURATIONS)

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from gway.projects.ocpp.data import codec, history, hours, queries, schema
+from gway.projects.ocpp.data import codec, configurations, history, hours, queries, schema
 from gway.projects.ocpp.data.closings import Closings
 from gway.projects.ocpp.data.ids import TransactionIds
 from gway.projects.ocpp.data.later import Later
@@ -17,6 +17,7 @@ from gway.projects.ocpp.data.records import Records
 from gway.projects.ocpp.data.repeats import LastReadings
 from gway.projects.ocpp.facts import (
     Boot,
+    ChargerConfiguration,
     ChargerMemory,
     Command,
     ConnectorStatus,
@@ -224,6 +225,7 @@ class Store:
 
     def forget_charger(self, charger_id: str) -> None:
         """Drop what is known of a charger that is gone; its transactions stay."""
+        self.later.store()  # what waits there must not come back after it
         self.notes.forget(charger_id)
 
     def charger_seen(self, charger_id: str, charger_time: datetime | None, at: datetime) -> None:
@@ -238,6 +240,10 @@ class Store:
         self._soon(history.KEEP_STATUS, *history.status_params(charger_id, status, at))
         if self._timer is None:
             self._store_due()
+
+    def configuration_told(self, charger_id: str, configuration: ChargerConfiguration) -> None:
+        """Keep what is known of a charger's configuration, in place of what was."""
+        self._soon(configurations.KEEP, *configurations.params(charger_id, configuration))
 
     def error_reported(self, report: ErrorReport) -> None:
         """Keep a fault."""
@@ -310,6 +316,10 @@ class Store:
             import gevent
 
             gevent.sleep(0)
+
+    def recall_configuration(self, charger_id: str) -> ChargerConfiguration | None:
+        """Tell what a charger told of its configuration."""
+        return configurations.recall(self.database, charger_id)
 
     def recall_transaction(self, transaction_id: int) -> Transaction | None:
         """Find a transaction by its id."""

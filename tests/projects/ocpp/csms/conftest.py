@@ -21,7 +21,14 @@ import pytest
 
 from gway import hookimpl, resolver
 from gway.projects.ocpp.csms.central import CentralSystem, Item
-from gway.projects.ocpp.facts import Admission, ChargerMemory, Knock, TagDecision, Transaction
+from gway.projects.ocpp.facts import (
+    Admission,
+    ChargerConfiguration,
+    ChargerMemory,
+    Knock,
+    TagDecision,
+    Transaction,
+)
 from gway.projects.ocpp.receipts import Receipt
 from gway.resolver import Gateway
 from gway.web.routes import Site as WebSite
@@ -131,6 +138,7 @@ class Store:
         self.facts: list[tuple[str, dict[str, Any]]] = []
         self.transactions: dict[int, Transaction] = {}
         self.memories: dict[str, ChargerMemory] = {}
+        self.configurations: dict[str, ChargerConfiguration] = {}
         self.decisions: dict[str, TagDecision] = {}
         self.admission: Callable[[Knock], Admission | None] = lambda knock: None
         self.broken: BaseException | None = None
@@ -174,6 +182,16 @@ class Store:
     @hookimpl
     def ocpp_recall_chargers(self, limit: int) -> list[ChargerMemory]:
         return list(self.memories.values())[:limit]
+
+    @hookimpl
+    def ocpp_recall_configuration(self, charger_id: str) -> ChargerConfiguration | None:
+        if self.deaf:
+            raise self.deaf
+        return self.configurations.get(charger_id)
+
+    @hookimpl
+    def ocpp_configuration_told(self, charger_id: str, configuration: ChargerConfiguration) -> None:
+        self.configurations[charger_id] = configuration
 
     @hookimpl
     def ocpp_recall_transaction(self, transaction_id: int) -> Transaction | None:

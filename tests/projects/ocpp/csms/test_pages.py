@@ -590,7 +590,8 @@ def test_a_value_that_is_accepted_before_any_was_read_is_shown(browser, line):
     browser.post("change-configuration", scripted=True, key="A", value="2")
     line.result({"status": "Accepted"})
     page = browser.get(CONFIGURATION)
-    assert "Not read yet: what the charger accepted." in page.words
+    assert "Not all read yet" in page.words
+    assert "changes that the charger accepted" in page.words
     assert 'name="value" value="2"' in page.text
 
 
