@@ -20,6 +20,9 @@ _NO_CONNECTORS: Mapping[int, ConnectorStatus] = MappingProxyType({})
 
 MAX_CONNECTORS = 256  # what a charger may make us remember
 
+# What a connector may say that says most of the whole charger, most first.
+TELLING = ("Faulted", "Charging", "SuspendedEVSE", "SuspendedEV", "Finishing")
+
 Registration = Literal["Accepted", "Pending", "Rejected"]
 ACCEPTED: Final = "Accepted"
 PENDING: Final = "Pending"
@@ -135,17 +138,19 @@ class Charger:
 
     @property
     def status(self) -> str:
-        """One word for the whole charger."""
+        """One word for the whole charger: the one of its connectors that tells most."""
         if not self.connected:
             return "Offline"
         if self.registration == PENDING or self.registration == REJECTED:
             return self.registration
-        statuses = [one.status for key, one in sorted(self.connectors.items()) if key]
-        for word in ("Faulted", "Charging"):
+        words = {key: one.status for key, one in sorted(self.connectors.items()) if key}
+        for one in self.ledger or ():
+            if words.get(one.connector_id) in (None, "Available"):
+                words[one.connector_id] = "Charging"  # the session is the newer word
+        statuses = list(words.values())
+        for word in TELLING:
             if word in statuses:
                 return word
-        if self.ledger:
-            return "Charging"
         whole = self.connectors.get(0)
         if whole is not None and (whole.status != "Available" or not statuses):
             return whole.status

@@ -80,6 +80,35 @@ def test_one_word_for_the_whole_charger(site, line, statuses, word):
     assert row_of(site)["status"] == "Offline"
 
 
+@pytest.mark.parametrize(
+    ("statuses", "word"),
+    [
+        ({1: "Charging"}, "Charging"),
+        ({1: "SuspendedEV"}, "SuspendedEV"),
+        ({1: "SuspendedEVSE"}, "SuspendedEVSE"),
+        ({1: "Finishing"}, "Finishing"),
+        ({1: "Preparing"}, "Preparing"),
+        ({0: "Available", 1: "SuspendedEV", 2: "Preparing"}, "SuspendedEV"),
+        ({1: "Finishing", 2: "Charging"}, "Charging"),
+        ({0: "Unavailable", 1: "SuspendedEV"}, "SuspendedEV"),
+        ({}, "Charging"),
+        ({2: "Preparing"}, "Charging"),
+    ],
+)
+def test_in_a_session_it_is_the_word_of_its_connector_if_there_is_one(site, line, statuses, word):
+    line.start(connector_id=1)
+    for connector_id, status in statuses.items():
+        line.status(connector_id, status)
+    assert row_of(site)["status"] == word
+
+
+def test_a_connector_that_was_free_before_its_session_began_is_not_free(site, line):
+    line.status(1, "Available")
+    site.clock.advance(60)
+    line.start(connector_id=1)
+    assert row_of(site)["status"] == "Charging"
+
+
 def test_chargers_that_only_the_store_knows_are_listed(site):
     site.store.memories["OLD"] = ChargerMemory(
         charger_id="OLD",
