@@ -21,6 +21,7 @@ Row = dict[str, Any]
 
 IN_STEP_S = 2.0  # a clock that is off by less tells nothing: messages take time themselves
 FAR_OFF_S = 60.0
+IN_STATE = frozenset({"vendor", "model", "firmware"})
 
 
 def _central() -> CentralSystem:
@@ -154,6 +155,10 @@ def _drift(drift_s: float | None) -> Row:
 
 
 def _boot(seen: Row) -> list[tuple[str, str]]:
-    """Give what a charger told of itself at its last boot."""
+    """Give what a charger told of itself at its last boot, but for what its state says."""
     boot = seen["boot"] or {}
-    return [(formats.label(name), str(value)) for name, value in boot.items() if value]
+    return [
+        (formats.label(name), str(value))
+        for name, value in boot.items()
+        if value and name not in IN_STATE
+    ]

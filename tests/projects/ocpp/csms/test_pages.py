@@ -224,6 +224,23 @@ def test_the_page_is_data_too(browser, line):
     assert told["boot"]["vendor"] == "Acme"
 
 
+def test_each_fact_of_a_charger_is_said_once(browser, serving):
+    assert serving.line("NEW-1").open
+    assert "Make not known" in browser.get(f"{BASE}/charger-detail?charger_id=NEW-1").words
+    line = serving.line()
+    told = {"chargePointVendor": "Volta", "chargePointModel": "Two", "firmwareVersion": "7.1"}
+    line.call("BootNotification", told)
+    line.status(1, "Preparing")
+    state = browser.get(f"/render{BASE}/charger-state?charger_id=CPX").words
+    assert "Connector 1 Preparing Since 2024" in state
+    assert "What else it told" not in browser.get(DETAIL).words
+    line.call("BootNotification", {**told, "iccid": "8949"})
+    page = browser.get(DETAIL.replace("?", "?action=Reset&")).words  # no message is listed
+    assert "What else it told at its last boot Iccid 8949" in page
+    for fact in ("Volta", "Two", "7.1"):
+        assert page.count(fact) == 1, fact
+
+
 def test_what_a_charger_sends_is_text(browser, serving):
     line = serving.line()
     line.call("BootNotification", {"chargePointVendor": EVIL, "chargePointModel": "One"})
