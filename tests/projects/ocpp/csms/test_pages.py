@@ -224,6 +224,16 @@ def test_the_page_is_data_too(browser, line):
     assert told["boot"]["vendor"] == "Acme"
 
 
+def test_a_charger_leads_to_its_security_events_where_they_are_kept(browser, serving, line):
+    link = '/ocpp/data/security-events?charger_id=CPX"'
+    assert link not in browser.get(DETAIL).text
+    serving.gateway.load("ocpp.data")
+    serving.gateway.service(WebSite).mount("ocpp.data")
+    assert link in browser.get(DETAIL).text
+    page = browser.get(link.strip('"'))
+    assert (page.status, "Security events of CPX" in page.words) == (200, True)
+
+
 def test_each_fact_of_a_charger_is_said_once(browser, serving):
     assert serving.line("NEW-1").open
     assert "Make not known" in browser.get(f"{BASE}/charger-detail?charger_id=NEW-1").words
