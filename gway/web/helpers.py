@@ -42,6 +42,7 @@ class Helpers:
             "query": query,
             "show": formats,
             "static": self.static,
+            "topic_of": topic_of,
             "twin": self.twin,
             "url": self.url,
             "utc": formats.utc,
@@ -83,6 +84,11 @@ class Helpers:
             path = request.path.rstrip("/")
         changes = query(**dict.fromkeys(without))
         return f"{path}.{suffix}{'' if changes == '?' else changes}"
+
+
+def topic_of(*parts: str) -> str:
+    """Return an event topic of its parts, such as `ocpp:CPX`; pages list topics with spaces."""
+    return ":".join(part.replace(" ", "%20") for part in parts)
 
 
 def dashed(project: str) -> str:

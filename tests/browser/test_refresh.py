@@ -37,6 +37,9 @@ BOARD = {
             given = {"refresh": refresh, "topic": topic, "q": q, "since": since}
             return PAGES("board", data=values(), **given)
 
+        def view_whole():
+            return PAGES("whole", data=values())
+
         def view_still():
             return "nothing here renews itself"
 
@@ -94,6 +97,11 @@ BOARD = {
         % for each in sent:
         <p class="sent">{{each}}</p>
         % end
+    """,
+    "board/views/whole.html": """
+        <h1>Whole</h1>
+        <p>Above</p>
+        <section id="whole" gw-render="whole" gw-refresh="0.25"><b id="count">{{n}}</b></section>
     """,
     "board/views/hint.html": "<p>hint {{word}}</p>",
 }
@@ -215,6 +223,39 @@ def test_an_event_renews_an_element_at_once(page: Any, board: Any, eventually: A
     publish(page, board, "elsewhere")
     publish(page, board, "news")
     until_more(page, before)
+
+
+def test_events_renew_an_element_no_oftener_than_its_gap(
+    page: Any, board: Any, eventually: Any
+) -> None:
+    page.clock.install()
+    page.goto(f"{board.url}/board/board?refresh=&topic=news")
+    page.evaluate(
+        "() => { document.querySelector('#part').setAttribute('gw-gap', '30'); window.heard = 0;"
+        " document.addEventListener('gw:event', () => { window.heard += 1 }) }"
+    )
+    page.clock.run_for(500)
+    until_listening(page, board, eventually)
+    first = shown(page)
+    publish(page, board, "news")
+    until_more(page, first)
+    once = shown(page)
+    publish(page, board, "news")
+    page.wait_for_function("() => window.heard === 2")
+    page.clock.run_for(28_000)
+    assert asked(page, board) == once + 1, "nothing but this asked meanwhile"
+    page.clock.run_for(3_000)
+    until_more(page, once + 1)
+
+
+def test_a_page_is_the_fragment_of_a_part_of_it(page: Any, board: Any) -> None:
+    page.goto(f"{board.url}/board/whole")
+    first = page.locator("#count").text_content()
+    page.wait_for_function(
+        "first => document.querySelector('#count').textContent !== first", arg=first
+    )
+    assert page.locator("h1").count() == 1
+    assert page.locator("#whole #whole").count() == 0
 
 
 def test_a_failing_refresh_is_shown_and_the_old_content_stays(page: Any, board: Any) -> None:

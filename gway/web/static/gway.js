@@ -3,6 +3,7 @@
  * gw-render="name"      the element shows the fragment /render/<project>/name ("/p/q/name": of another)
  * gw-refresh="seconds"  renew it that often; empty or 0: by events alone; without the attribute: never
  * gw-topic="a b"        renew it at once when an event of one of these topics arrives
+ * gw-gap="seconds"      but at events no oftener than that; without it: five times a second
  * gw-params="a=1&b=2"   request values besides those of the page's own address
  * gw-on-load            fill the element as soon as it is there
  * gw-click="name"       a click puts that fragment into gw-target; empty: renews gw-target
@@ -14,6 +15,8 @@
  * gw-keep               leave this element alone while its surroundings are renewed (charts)
  * gw-time="ago|time|date"  how <time datetime> is shown; default: the time, with the date if not today
  * gw-utc                a datetime-local field whose value is UTC on the wire and local on the page
+ *
+ * A fragment may be a whole page: if it holds the element itself (its id and its gw-render), that part is shown.
  *
  * Events on the document: gw:event (detail: topic, data), gw:refreshed (target: the element).
  */
@@ -111,8 +114,9 @@
     localise(template.content);
     const name = target.getAttribute("gw-render");
     const only = template.content.children.length === 1 ? template.content.firstElementChild : null;
-    const same = name && only && only.getAttribute("gw-render") === name;
-    return Array.from((same ? only : template.content).childNodes);
+    const known = target.id ? template.content.getElementById(target.id) : null;
+    const same = name && [known, only].find((one) => one?.getAttribute("gw-render") === name);
+    return Array.from((same || template.content).childNodes);
   }
 
   function isControl(node) {
@@ -174,9 +178,14 @@
     return state;
   }
 
+  function secondsOf(element, attribute) {
+    const given = parseFloat(element.getAttribute(attribute));
+    return given > 0 ? given : 0;
+  }
+
   function interval(element) {
-    const seconds = parseFloat(element.getAttribute("gw-refresh"));
-    return seconds > 0 ? Math.max(seconds, 0.25) : 0;
+    const given = secondsOf(element, "gw-refresh");
+    return given ? Math.max(given, 0.25) : 0;
   }
 
   /* Renew an element. `live` ones are dropped if gw-refresh was removed meanwhile. */
@@ -231,10 +240,10 @@
     return before?.matches("p.stale") ? before : null;
   }
 
-  // An event renews at once, but a burst of events only a few times a second.
-  function soon(element) {
+  // An event renews at once, but a burst of events only a few times a second, or as seldom as gw-gap says.
+  function soon(element, gap = Math.max(GAP_MS, secondsOf(element, "gw-gap") * 1000)) {
     const state = stateOf(element);
-    const wait = state.at + GAP_MS - Date.now();
+    const wait = state.at + gap - Date.now();
     if (state.busy) state.again = true;
     else if (wait <= 0) refresh(element, true);
     else state.due = Math.min(state.due || Infinity, Date.now() + wait);
@@ -324,7 +333,7 @@
   function renewAll(age = 0) {
     for (const element of document.querySelectorAll(age ? `${LIVE}[gw-topic]` : LIVE)) {
       const shown = Math.max(stateOf(element).at, performance.timeOrigin);
-      if (!age || Date.now() - shown >= age) soon(element);
+      if (!age || Date.now() - shown >= age) soon(element, GAP_MS);
     }
   }
 

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from gway.web import helpers
+
 if TYPE_CHECKING:
     from gway.projects.ocpp.csms.runtime import Timer
     from gway.web.sse import Events
@@ -23,8 +25,8 @@ Later = Callable[[float, Callable[[], None]], "Timer"]
 
 
 def topic_of(charger_id: str) -> str:
-    """Give the topic of one charger; pages list topics with spaces between them."""
-    return "ocpp:" + charger_id.replace(" ", "%20")
+    """Give the topic of one charger."""
+    return helpers.topic_of(ALL, charger_id)
 
 
 class Teller:

@@ -117,6 +117,7 @@ STEP_WORDS = {
 LEAST_SPAN = timedelta(minutes=30)
 EARLIEST = datetime(reports.FIRST_YEAR, 2, 1, tzinfo=UTC)
 LATEST = datetime(reports.LAST_YEAR, 12, 31, tzinfo=UTC)
+LEAST_GAP_S, MOST_GAP_S = 5, 60  # between two drawings of a chart, else 1/180 of an interval
 SHOWN = 12  # chargers in one chart when nobody chose; more could not be told apart
 
 
@@ -145,6 +146,7 @@ def view_charger_summary(
         page=page,
         per_page=per_page,
         status=lambda row: row["state"],
+        view="charger_summary",
         empty="No charger has connected yet.",
     )
     return PAGES(
@@ -210,6 +212,7 @@ def view_charger_details(
         page=found["page"],
         per_page=per_page,
         caption="Transactions",
+        view="charger_details",
         empty="No transaction fits." if narrowed else "No transaction yet.",
     )
     return PAGES(
@@ -258,7 +261,14 @@ def view_time_series(
     found = api.api_time_series(shown, since=since, until=until, span=span, step=step)
     columns, rows = _intervals(found)
     table = table_of(
-        rows, columns, q=q, sort=sort, page=page, per_page=per_page, caption="Energy by interval"
+        rows,
+        columns,
+        q=q,
+        sort=sort,
+        page=page,
+        per_page=per_page,
+        caption="Energy by interval",
+        view="time_series",
     )
     return PAGES(
         "time_series",
@@ -267,6 +277,8 @@ def view_time_series(
         table=table,
         scripts=("vendor/uPlot.iife.min.js", "charts.js"),
         styles=("vendor/uPlot.min.css", "charts.css"),
+        running=found["end"] >= gw.now(),
+        gap_s=min(max(found["step_s"] / 180, LEAST_GAP_S), MOST_GAP_S),
         until_now=min(found["end"], max(found["begin"], gw.now())),
         totals={one["charger_id"]: one["total_kwh"] for one in found["series"]},
         known=database.read(queries.charger_ids),

@@ -92,6 +92,7 @@ def view_transaction(
         page=page,
         per_page=per_page,
         caption="Samples",
+        view="transaction",
         empty="No sample came in this transaction.",
     )
     return PAGES(

@@ -104,7 +104,8 @@ def view_security_events(
         page=page,
         per_page=per_page,
         caption="Security events",
+        view="security_events",
         empty="No charger has reported an event of its security.",
     )
     title = f"Security events of {charger_id}" if charger_id else "Security events"
-    return PAGES("gway/table-page", title=title, table=table)
+    return PAGES("gway/table-page", title=title, table=table, live="security-events", topic="ocpp")

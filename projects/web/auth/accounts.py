@@ -34,6 +34,7 @@ from gway.settings import Setting
 from gway.web.auth import COOKIE_BYTES, Gate, Visitor, bearer_of, session_name
 from gway.web.reply import Problem
 from gway.web.request import SAFE_METHODS, Request
+from gway.web.sse import Events
 
 if TYPE_CHECKING:
     from gway.resolver import Gateway
@@ -183,6 +184,8 @@ class Accounts:
                 session.seen_at = max(session.seen_at, known.seen_at)
             self.guard.trust(session.user, session.address)
         self._snapshot = fresh
+        if self._gateway.has_service(Events):  # pages that show accounts ask for them anew
+            self._gateway.service(Events).publish(PROJECT, {})
 
     def _changed(self, function: Callable[[Store], T]) -> T:
         result = function(self.store)

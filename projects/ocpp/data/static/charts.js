@@ -3,6 +3,9 @@
  * figure[data-series="address of the JSON"]  energy per interval; a drag asks the server for that span
  * figure[data-curves="address of the JSON"]  power and energy of one transaction; a drag zooms in
  *
+ * Each has a .chart-area[gw-keep], which stays while its surroundings are renewed. The chart in it is
+ * drawn on then: with what came meanwhile, and as closely as the reader had zoomed in.
+ *
  * [data-moment="ISO 8601"]                   a time with its date
  *
  * Null is no figure: nothing is drawn there. Times are the reader's own. Without this script, or
@@ -106,7 +109,7 @@
             paths: uPlot.paths.stepped({ align: 1 }),
             points: { show: false },
             value: (plot, value, series, at) =>
-              at == null ? `${one.total_kwh.toFixed(2)} kWh in all` : value == null ? "not known" : `${value.toFixed(3)} kWh`,
+              at == null ? `${data.series[index].total_kwh.toFixed(2)} kWh in all` : value == null ? "not known" : `${value.toFixed(3)} kWh`,
           };
         }),
       ],
@@ -161,7 +164,7 @@
       width: 2,
       points: { show: marks, size: 5 },
       value: (plot, value, series, at) =>
-        at == null ? whole : value == null ? "not measured" : `${value.toFixed(digits)} ${scale}`,
+        at == null ? whole() : value == null ? "not measured" : `${value.toFixed(digits)} ${scale}`,
     });
     return {
       ...frame(width),
@@ -170,8 +173,8 @@
       axes: axes(figure, { scale: "kW", label: "kW" }, { scale: "kWh", label: "kWh", side: 1 }),
       series: [
         { label: "Time", value: (plot, value) => (value == null ? `${data.points} points` : moment(value, true)) },
-        line(1, "Power", "kW", 2, highest(data.power_w, "kW", "none measured")),
-        line(2, "Energy", "kWh", 3, highest(data.energy_wh, "kWh", "none measured")),
+        line(1, "Power", "kW", 2, () => highest(data.power_w, "kW", "none measured")),
+        line(2, "Energy", "kWh", 3, () => highest(data.energy_wh, "kWh", "none measured")),
       ],
     };
   }
@@ -183,46 +186,126 @@
 
   // --- both --------------------------------------------------------------------------
 
-  async function draw(figure, address, options, columns, drawn) {
-    const place = figure.querySelector(".chart-plot");
-    const answer = await fetch(address, { headers: { Accept: "application/json" } });
-    if (!answer.ok) throw new Error(`the data could not be read (${answer.status})`);
-    const data = sortedSeries(await answer.json());
-    const empty = figure.querySelector(".empty");
-    if (empty && data.times.length < 2) {
-      empty.hidden = false;
-      place.hidden = true;
-      figure.dataset.drawn = "0";
-      return;
+  const KINDS = {
+    series: {
+      options: seriesOptions,
+      columns: seriesColumns,
+      drawn: (data) => data.series.length,
+      lines: (data) => data.series.map((one) => one.charger_id).join("\n"),
+      zooms: false, // the server does
+    },
+    curves: { options: curveOptions, columns: curveColumns, drawn: (data) => data.points, lines: () => "", zooms: true },
+  };
+  const charts = new WeakMap(); // .chart-area -> Chart
+
+  /* One chart: reads its data when it is told to, and draws them. */
+  class Chart {
+    constructor(area, kind) {
+      this.area = area;
+      this.kind = kind;
+      this.place = area.querySelector(".chart-plot");
+      this.plot = null;
+      this.data = {};
+      this.lines = null;
+      this.busy = false;
+      this.again = false;
     }
-    let plot = null;
-    const show = () => {
-      plot?.destroy();
-      plot = new uPlot(options(figure, place.clientWidth, data), columns(data), place);
-    };
-    show();
+
+    get figure() {
+      return this.area.closest("figure");
+    }
+
+    async read() {
+      if (this.busy) {
+        this.again = true;
+        return;
+      }
+      this.busy = true;
+      try {
+        const { series, curves } = this.figure.dataset;
+        const answer = await fetch(series ?? curves, { headers: { Accept: "application/json" } });
+        if (!answer.ok) throw new Error(`the data could not be read (${answer.status})`);
+        if (this.area.isConnected) this.show(sortedSeries(await answer.json()));
+      } catch (error) {
+        if (!this.plot) this.fail(error); // what is drawn stays; what is around it says that it is old
+      } finally {
+        this.busy = false;
+        if (this.again && this.area.isConnected) {
+          this.again = false;
+          this.read();
+        }
+      }
+    }
+
+    show(data) {
+      const empty = this.area.querySelector(".empty");
+      const nothing = Boolean(empty) && data.times.length < 2;
+      if (empty) empty.hidden = !nothing;
+      this.place.hidden = nothing;
+      this.area.dataset.drawn = nothing ? "0" : String(this.kind.drawn(data));
+      if (nothing) return;
+      const lines = this.kind.lines(data);
+      const same = this.plot && lines === this.lines;
+      Object.assign(this.data, data);
+      this.lines = lines;
+      if (same) this.drawOn();
+      else this.draw();
+    }
+
+    draw() {
+      const first = !this.plot;
+      this.plot?.destroy();
+      this.place.replaceChildren();
+      const width = this.place.clientWidth;
+      this.plot = new uPlot(this.kind.options(this.figure, width, this.data), this.kind.columns(this.data), this.place);
+      if (first) this.watch();
+    }
+
+    drawOn() {
+      const { min, max } = this.plot.scales.x;
+      const times = this.plot.data[0];
+      const zoomed = this.kind.zooms && (min > times[0] || max < times.at(-1));
+      this.plot.setData(this.kind.columns(this.data), !zoomed);
+      if (zoomed) this.plot.setScale("x", { min, max });
+    }
+
     // The theme may follow the system, or be chosen on the page.
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show);
-    new MutationObserver(show).observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme", "class"] });
-    new ResizeObserver(() => plot.setSize({ width: place.clientWidth, height: HEIGHT })).observe(place);
-    figure.dataset.drawn = String(drawn(data));
+    watch() {
+      const ended = new AbortController();
+      const redraw = () => {
+        if (this.area.isConnected) {
+          this.draw();
+          return;
+        }
+        ended.abort();
+        theme.disconnect();
+        size.disconnect();
+      };
+      matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw, { signal: ended.signal });
+      const theme = new MutationObserver(redraw);
+      theme.observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme", "class"] });
+      const size = new ResizeObserver(() => this.plot.setSize({ width: this.place.clientWidth, height: HEIGHT }));
+      size.observe(this.place);
+    }
+
+    fail(error) {
+      this.place.textContent = `No chart: ${error.message}. See the table.`;
+      const table = document.getElementById("time-series-table");
+      if (table) table.open = true;
+    }
   }
 
-  function failed(figure, error) {
-    figure.querySelector(".chart-plot").textContent = `No chart: ${error.message}. See the table.`;
-    const table = document.getElementById("time-series-table");
-    if (table) table.open = true;
+  function drawAll() {
+    for (const time of document.querySelectorAll("[data-moment]")) {
+      time.textContent = moment(Date.parse(time.dataset.moment) / 1000);
+    }
+    for (const figure of document.querySelectorAll("figure[data-series], figure[data-curves]")) {
+      const area = figure.querySelector(".chart-area");
+      if (!charts.has(area)) charts.set(area, new Chart(area, figure.dataset.series ? KINDS.series : KINDS.curves));
+      charts.get(area).read();
+    }
   }
 
-  for (const time of document.querySelectorAll("[data-moment]")) {
-    time.textContent = moment(Date.parse(time.dataset.moment) / 1000);
-  }
-  for (const figure of document.querySelectorAll("figure[data-series]")) {
-    draw(figure, figure.dataset.series, seriesOptions, seriesColumns, (data) => data.series.length)
-      .catch((error) => failed(figure, error));
-  }
-  for (const figure of document.querySelectorAll("figure[data-curves]")) {
-    draw(figure, figure.dataset.curves, curveOptions, curveColumns, (data) => data.points)
-      .catch((error) => failed(figure, error));
-  }
+  document.addEventListener("gw:refreshed", drawAll);
+  drawAll();
 })();

@@ -121,7 +121,7 @@ def test_the_chart_is_drawn_offline_in_light_and_dark(url: str, tab: Any, width:
     for scheme in ("light", "dark"):
         tab.emulate_media(color_scheme=scheme)
         tab.goto(f"{url}/ocpp/data/time-series?since={DAY}&until={DAY}&step=hour")
-        figure = tab.wait_for_selector("figure[data-drawn='2']")
+        figure = tab.wait_for_selector(".chart-area[data-drawn='2']")
         assert figure.query_selector("canvas").bounding_box()["width"] > 200
         assert ink(tab) > 2_000
         assert fits(tab)
@@ -137,7 +137,7 @@ def test_the_colours_follow_the_theme_while_the_page_is_open(
 ) -> None:
     tab.emulate_media(color_scheme="light")
     tab.goto(f"{url}/ocpp/data/time-series?since={DAY}&until={DAY}&chargers=CP1&step=hour")
-    tab.wait_for_selector("figure[data-drawn]")
+    tab.wait_for_selector(".chart-area[data-drawn]")
     light = brightness(tab)
     tab.emulate_media(color_scheme="dark")
     eventually(lambda: abs(brightness(tab) - light) > 20)
@@ -149,7 +149,7 @@ def test_the_colours_follow_the_theme_while_the_page_is_open(
 
 def test_the_legend_says_what_there_is_before_anything_is_pointed_at(url: str, tab: Any) -> None:
     tab.goto(f"{url}/ocpp/data/time-series?since={DAY}&until={DAY}&step=hour")
-    tab.wait_for_selector("figure[data-drawn='2']")
+    tab.wait_for_selector(".chart-area[data-drawn='2']")
     # Midnight in UTC is two in the morning in Berlin; dates are ISO whatever the language.
     assert legend(tab)[0] == "2024-05-17 02:00 to 2024-05-18 02:00"
     assert legend(tab)[2] == "6.00 kWh in all"
@@ -160,7 +160,7 @@ def test_the_legend_says_what_there_is_before_anything_is_pointed_at(url: str, t
 def test_in_the_legend_those_come_last_that_gave_nothing(url: str, tab: Any) -> None:
     last = "since=2024-05-17T18:30:00Z&until=2024-05-17T21:00:00Z"  # when CP1 alone charged
     tab.goto(f"{url}/ocpp/data/time-series?chargers=CP2&chargers=CP1&step=hour&{last}")
-    tab.wait_for_selector("figure[data-drawn='2']")
+    tab.wait_for_selector(".chart-area[data-drawn='2']")
     labels = tab.locator(".u-legend .u-label").all_text_contents()
     assert labels == ["Interval", "CP1", "CP2"]
     marks = [each.evaluate("mark => getComputedStyle(mark).backgroundImage")
@@ -171,7 +171,7 @@ def test_in_the_legend_those_come_last_that_gave_nothing(url: str, tab: Any) -> 
 
 def test_a_drag_asks_the_server_for_finer_steps_and_reset_leads_back(url: str, tab: Any) -> None:
     tab.goto(f"{url}/ocpp/data/time-series?since={DAY}&until={DAY}&step=hour")
-    tab.wait_for_selector("figure[data-drawn='2']")
+    tab.wait_for_selector(".chart-area[data-drawn='2']")
     box = tab.locator(".u-over").bounding_box()
     middle = box["y"] + box["height"] / 2
     tab.mouse.move(box["x"] + box["width"] * 0.5, middle)
@@ -179,12 +179,12 @@ def test_a_drag_asks_the_server_for_finer_steps_and_reset_leads_back(url: str, t
     tab.mouse.move(box["x"] + box["width"] * 0.6, middle, steps=5)
     tab.mouse.up()
     tab.wait_for_url("**/time-series?*T*")
-    tab.wait_for_selector("figure[data-drawn='2']")
+    tab.wait_for_selector(".chart-area[data-drawn='2']")
     assert spans(tab)["since"].startswith(f"{DAY}T1")
     assert "step" not in spans(tab)
     assert "intervals of 5 minutes" in tab.text_content("figcaption")
     tab.go_back()
-    tab.wait_for_selector("figure[data-drawn='2']")
+    tab.wait_for_selector(".chart-area[data-drawn='2']")
     assert "intervals of an hour" in tab.text_content("figcaption")
     tab.click("#time-series-reset")
     tab.wait_for_selector("text=No charger shown here delivered energy")
@@ -196,7 +196,7 @@ def test_the_keyboard_zooms_moves_and_reads_the_table(url: str, tab: Any) -> Non
     tab.keyboard.press("Enter")
     tab.wait_for_url("**06*")
     assert spans(tab)["until"] == f"{DAY}T18:00:00.000Z"
-    tab.wait_for_selector("figure[data-drawn='1']")
+    tab.wait_for_selector(".chart-area[data-drawn='1']")
     tab.focus("#time-series-table > summary")
     tab.keyboard.press("Enter")
     tab.focus("#time-series-table thead a >> nth=1")
@@ -216,7 +216,7 @@ def test_a_transaction_is_drawn_and_broken_where_samples_stayed_away(url: str, t
     for width in (1440, 360):
         tab.set_viewport_size({"width": width, "height": 900})
         tab.goto(f"{url}/ocpp/data/transaction?transaction_id=7")
-        tab.wait_for_selector("figure[data-drawn='61']")
+        tab.wait_for_selector(".chart-area[data-drawn='61']")
         assert ink(tab) > 2_000
         assert fits(tab)
     assert legend(tab)[1:] == ["6.06 kW at most", "6.00 kWh at most"]
