@@ -71,6 +71,7 @@ def _leaves(url: str) -> bool:
 
 
 SIZES = ((360, 740), (768, 1024), (1440, 900))
+WALL = (1920, 1080)  # a screen that nobody sits at
 FIND = "axe.run({ resultTypes: ['violations'] }).then(result => result.violations)"
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 

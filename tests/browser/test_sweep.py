@@ -15,7 +15,7 @@ import pytest
 
 from gway.catalog import listed_projects
 from gway.web.mounts import mount_of
-from tests.browser.conftest import SIZES, Served, Swept, begin
+from tests.browser.conftest import SIZES, WALL, Served, Swept, begin
 from tests.browser.furnished import BUNDLED, GARAGE, TOKEN, Furnished, furnish, words_of
 from tests.visitors import PASSWORD
 
@@ -107,9 +107,13 @@ LIVE = (
     "/ocpp/csms/charger-status",
     "/ocpp/csms/charger-detail?charger_id=CP-GARAGE-1",
     "/ocpp/csms/charger-messages?charger_id=CP-GARAGE-1",
+    "/ocpp/data/charger-details?charger_id=CP-GARAGE-1",
+    "/ocpp/data/charger-summary",
+    "/ocpp/data/time-series?span=day",
     "/ocpp/evcs/cp-simulator",
     "/ocpp/proxy/remote",
     "/ocpp/sink/messages",
+    "/web/auth/users",
 )
 
 
@@ -196,7 +200,7 @@ def test_every_page_full_of_data_is_sound(furnished: Furnished, eyes: Swept) -> 
     faults = [
         fault
         for path in (*pages(furnished), *OTHERS)
-        for fault in eyes.sweep(furnished.site.url + path, prepare=opened)
+        for fault in eyes.sweep(furnished.site.url + path, (*SIZES, WALL), prepare=opened)
     ]
     assert faults == []
 
@@ -240,17 +244,15 @@ def test_every_page_of_an_error_is_sound(furnished: Furnished, eyes: Swept) -> N
 
 @pytest.mark.parametrize("path", LIVE)
 def test_a_page_whose_parts_are_on_their_way_is_sound(
-    furnished: Furnished, eyes: Swept, path: str
+    furnished: Furnished, eyes: Swept, path: str, eventually: Any
 ) -> None:
     """Parts are asked for, and no answer comes."""
     held: list[Any] = []
     eyes.tab.route("**/render/**", lambda route: held.append(route))
 
     def wait(tab: Any) -> None:
-        asked = len(held)
         tab.evaluate(HURRY)
-        while len(held) == asked:
-            tab.wait_for_event("request", lambda ask: "/render/" in ask.url)
+        eventually(lambda: tab.evaluate("true") and held)
 
     try:
         assert eyes.sweep(furnished.site.url + path, sizes=SIZES[:1], prepare=wait) == []
