@@ -1,4 +1,4 @@
-"""Times every page on a database of a year, while the chargers go on sending.
+"""Times every page of a whole site on a database of a year, while the chargers go on sending.
 
 `volumes`: 200 chargers, 100,000 transactions, a million MeterValues messages of five
 samples each. The chargers send MeterValues as fast as chargers do that are asked for one
@@ -22,6 +22,8 @@ from benchmarks.processes import ServerProcess
 from benchmarks.stage import QUICK, Bench, ocpp_fleet, register, start_transactions, workspace
 
 QUICK_VOLUME = Volume(chargers=20, transactions=1_000)
+ALSO = ("ocpp.sink", "ocpp.evcs", "web.auth", "web.nav")  # what has pages besides
+AWAY = "ws://127.0.0.1:9/ocpp"  # a remote where nobody listens: what is to be told it is queued
 P95_MS = 300
 TURNS = 12
 RECORDS = 1_000  # are made up for when a server starts; until then it is busy with that
@@ -55,7 +57,7 @@ def volumes(bench: Bench) -> None:
         fill(work / "ocpp.sqlite", volume)
         size = (work / "ocpp.sqlite").stat().st_size
         bench.report.add("database made", time.perf_counter() - began, "s", f"{size / 1e6:.0f} MB")
-        with bench.central_system(folder) as server:
+        with bench.central_system(folder, "--remote", AWAY, "--also", *ALSO) as server:
             _wait_for_records(folder, min(RECORDS, volume.transactions))
             with ocpp_fleet(server, volume.name) as fleet, _Sending(fleet, volume) as sending:
                 _measure(bench, server, volume, turns=3 if quick else TURNS)
@@ -70,7 +72,7 @@ def pages(volume: Volume) -> Iterator[tuple[str, str]]:
     twelve = "&chargers=".join(volume.charger_id(index) for index in range(12))
     data = "/ocpp/data"
     yield "charger-status", "/ocpp/csms/charger-status"
-    yield "charger detail", f"/ocpp/csms/charger-detail?charger_id={charger}"
+    yield from _of_chargers(volume, charger)
     yield "index", data
     yield from _twins("summary", f"{data}/charger-summary", "")
     yield from _twins("transaction", f"{data}/transaction", f"?transaction_id={middle}")
@@ -93,6 +95,29 @@ def pages(volume: Volume) -> Iterator[tuple[str, str]]:
             path = f"{data}/time-series"
             yield from _twins(f"{name}, {who}", path, f"?{span}&chargers={chargers}")
     yield "errors, API", "/api/ocpp/data/errors"
+    yield "security events", f"{data}/security-events"
+    for view in ("messages", "stats"):
+        yield f"sink: {view}", f"/ocpp/sink/{view}"
+    for view in ("remote", "dead-letters", "findings", "refused-tags", "reconcile"):
+        yield f"proxy: {view}", f"/ocpp/proxy/{view}"
+    yield "simulators", "/ocpp/evcs/cp-simulator"
+    for view in ("account", "users", "tokens"):
+        yield f"accounts: {view}", f"/web/auth/{view}"
+    yield "all pages", "/web/nav/site-map"
+
+
+def _of_chargers(volume: Volume, charger: str) -> Iterator[tuple[str, str]]:
+    """Name the pages of the central system, and what renews parts of them."""
+    base, one = "/ocpp/csms", f"?charger_id={charger}"
+    since = volume.end - timedelta(days=365)
+    yield "charger detail", f"{base}/charger-detail{one}"
+    yield "transactions of a charger", f"{base}/charger-transactions{one}&since={since:%Y-%m-%d}"
+    for view in ("commands", "configuration", "messages"):
+        yield f"{view} of a charger", f"{base}/charger-{view}{one}"
+    yield "refused chargers", f"{base}/refused-chargers"
+    yield "fragment: cards", f"/render{base}/charger-cards"
+    for part in ("charger-state", "charger-transactions", "command-log", "message-log"):
+        yield f"fragment: {part}", f"/render{base}/{part}{one}"
 
 
 def _twins(name: str, path: str, query: str) -> Iterator[tuple[str, str]]:

@@ -75,10 +75,11 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--ws-port", type=int, default=0)
     parser.add_argument("--remote")
+    parser.add_argument("--also", nargs="*", default=(), help="further projects to set up")
     options = parser.parse_args()
     # What is printed for people must not be mixed with the side channel.
     answers, sys.stdout = sys.stdout, sys.stderr
-    for name in PROJECTS:
+    for name in (*PROJECTS, *options.also):
         gw.web.app.setup_app(name)
     if options.remote:
         gw.ocpp.proxy.setup_app(remote=options.remote)
