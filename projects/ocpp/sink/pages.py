@@ -295,23 +295,6 @@ def view_stats(
     return PAGES("stats_page", title="Message counts", table=counts)
 
 
-def render_stats(
-    *,
-    stats_q: str = "",
-    stats_sort: str = "charger",
-    stats_page: int = 1,
-    stats_per_page: int | None = None,
-) -> Page:
-    """Give the counts by charger and action, for a page that renews them.
-
-    :param stats_q: only rows with these words in them
-    :param stats_sort: a column's name, "-" before it for descending
-    :param stats_page: from 1
-    :param stats_per_page: rows on a page, 1000 at most
-    """
-    return PAGES.fragment("stats", counts=_counts(stats_q, stats_sort, stats_page, stats_per_page))
-
-
 def _counts(q: str, sort: str, page: int, per_page: int | None) -> Table:
     return table_of(
         _sink().tallies.rows(),
