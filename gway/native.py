@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+WORK_S = 0.0003
+REST_S = 0.003
 
 
 def original(module: str, name: str) -> Any:
@@ -48,3 +52,40 @@ def in_thread(hub: Any, function: Callable[[], T]) -> T:
     if raised:
         raise raised.pop()
     return result[0]
+
+
+class Pace:
+    """Lets a thread do long work in small slices, with a rest after each.
+
+    The interpreter takes the turn from a busy thread only after 5 ms, and an answer to a
+    charger needs a dozen turns of two threads: work without rests makes it five times as
+    late, though the machine has nothing else to do.
+
+    :param work_s: how long a slice is
+    :param rest_s: how long a rest is; 0 for never
+    :param clock, sleep: of the thread; others for tests
+    """
+
+    def __init__(
+        self,
+        work_s: float = WORK_S,
+        rest_s: float = REST_S,
+        clock: Callable[[], float] = time.perf_counter,
+        sleep: Callable[[float], None] | None = None,
+    ) -> None:
+        self._work_s = work_s
+        self._rest_s = rest_s
+        self._clock = clock
+        self._sleep = sleep if sleep is not None else original("time", "sleep")
+
+    def between(self, things: Iterable[T]) -> Iterator[T]:
+        """Give one thing after the other, and rest between two when a slice is over."""
+        if not self._rest_s:
+            yield from things
+            return
+        clock, until = self._clock, self._clock() + self._work_s
+        for thing in things:
+            yield thing
+            if clock() >= until:
+                self._sleep(self._rest_s)
+                until = clock() + self._work_s

@@ -157,7 +157,7 @@ class Database:
             return 0
         connection = self._connect_writer()
         try:
-            return self._off_hub(
+            return self.off_hub(
                 lambda: migrations.migrate(connection, str(self.path), component, steps)
             )
         except sqlite3.Error as error:
@@ -186,18 +186,29 @@ class Database:
         except sqlite3.OperationalError as error:
             if storage_code(error) != sqlite3.SQLITE_BUSY:
                 raise
-        return self._off_hub(lambda: self._read_in_thread(function))
+        return self.off_hub(lambda: self._read_in_thread(function))
 
     def read(self, function: Callable[[sqlite3.Connection], T]) -> T:
         """Run `function(connection)` on one snapshot, off the hub in a process that serves.
 
         The connection cannot write. The function must not switch greenlets.
         """
-        return self._off_hub(lambda: self._read_snapshot(function))
+        return self.off_hub(lambda: self._read_snapshot(function))
+
+    def off_hub(self, function: Callable[[], T]) -> T:
+        """Run in the thread pool when called by a greenlet of the hub, else right here."""
+        hub = self.hub
+        if hub is None or self._thread() != self._home:
+            return function()
+        import gevent
+
+        if gevent.getcurrent() is hub:
+            return function()
+        return in_thread(hub, function)
 
     def backup(self, to: Path) -> int:
         """Copy the database as it is now into a new file; gives its size in bytes."""
-        return self._off_hub(lambda: self._back_up(to))
+        return self.off_hub(lambda: self._back_up(to))
 
     def vacuum(self) -> int:
         """Write the file anew without what is free in it; gives by how many bytes it shrank.
@@ -206,7 +217,7 @@ class Database:
         """
         self.flush()
         try:
-            return self._off_hub(self._vacuum)
+            return self.off_hub(self._vacuum)
         except sqlite3.Error as error:
             if storage_code(error) is None:
                 raise
@@ -336,17 +347,6 @@ class Database:
             os.fsync(handle.fileno())
         partial.rename(to)
         return to.stat().st_size
-
-    def _off_hub(self, function: Callable[[], T]) -> T:
-        """Run in the thread pool when this is a greenlet of the hub, else right here."""
-        hub = self.hub
-        if hub is None or self._thread() != self._home:
-            return function()
-        import gevent
-
-        if gevent.getcurrent() is hub:
-            return function()
-        return in_thread(hub, function)
 
     def _event(self) -> Any:
         """Give something to wait on: for a greenlet of the hub, or for another thread."""

@@ -3,30 +3,34 @@
 The database is the truth: a record is made from it after the commit, and made again
 it is the same, byte for byte. Only of a transaction whose samples were thinned (see
 compact.py) the file has more than the database: what it holds of them stays in it.
+
+Sessions often end together, those of a night with thousands of samples, and answers to
+chargers need the interpreter meanwhile: records are made in small slices, with rests.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from gway.errors import GwayError, UnknownName
-from gway.projects.ocpp.data.codec import iso, micros
-from gway.projects.ocpp.data.samples import Taken, in_kilo, unique
-from gway.projects.sql.database import Database, rows
+from gway.native import Pace, original
+from gway.projects.ocpp.data.recordtext import moments_of, record_text, with_those_of
+from gway.projects.ocpp.data.samples import unique
+from gway.projects.sql.database import Database, Row, rows
 from gway.projects.sql.writer import StorageError
 
 log = logging.getLogger("ocpp.data")
+
+T = TypeVar("T")
 
 CATCH_UP = 1_000  # of the latest transactions, records that a kill left unwritten are made up
 AT_ONCE = 50
@@ -37,17 +41,26 @@ LONGEST_RETRY_S = 600.0
 PLACE = (
     "SELECT charger_id, connector_id FROM transactions WHERE transaction_id = ? AND state <> 'open'"
 )
+CLOSED = "SELECT * FROM transactions WHERE transaction_id = ? AND state <> 'open'"
 WAS_THINNED = "SELECT 1 FROM thinned WHERE transaction_id = ?"
-SELECT_READINGS = "SELECT at, origin, raw FROM readings WHERE transaction_id = ? ORDER BY sequence"
+READING = ("at", "origin", "raw")
+SELECT_READINGS = (
+    f"SELECT {', '.join(READING)} FROM readings WHERE transaction_id = ? ORDER BY sequence"
+)
 
 
 class Records:
-    """Writes records behind the commits, never on the hub."""
+    """Writes records behind the commits, never on the hub.
+
+    :ivar pace: rests between the steps of the work in a process that serves
+    """
 
     def __init__(self, database: Database, base: Path) -> None:
         self._database = database
         self.base = base
         self.written = 0
+        self.pace = Pace() if database.hub is not None else Pace(rest_s=0.0)
+        self._one_at_a_time = original("_thread", "allocate_lock")()
         self._wanted: deque[int] = deque()
         self._failed: set[int] = set()
         self._busy = False
@@ -103,26 +116,24 @@ class Records:
                     " ORDER BY sequence"
                 )
             ]
-        return sum(self._database.read(partial(self._write, each)) for each in transaction_ids)
+        return sum(self._beside(partial(self._write, each)) for each in transaction_ids)
 
     def content(self, transaction_id: int) -> tuple[str, bytes]:
         """Give the name and the content of a record; one that is missing is made.
 
         Errors: UnknownName when there is no such transaction, or it is not completed.
         """
-        return self._database.read(partial(self._content, transaction_id))
+        return self._beside(partial(self._content, transaction_id))
 
-    def _content(self, transaction_id: int, connection: sqlite3.Connection) -> tuple[str, bytes]:
-        found = connection.execute(PLACE, (transaction_id,)).fetchone()
-        if found is None:
+    def _content(self, transaction_id: int) -> tuple[str, bytes]:
+        path = self._place(transaction_id)
+        if path is None:
             raise UnknownName(
                 f"there is no record of transaction {transaction_id}",
                 hint="one is written when a transaction is completed",
             )
-        charger_id, connector_id = found
-        path = self.path(charger_id, connector_id, transaction_id)
         if not path.exists():
-            self._write(transaction_id, connection)
+            self._write(transaction_id, again=False)
         return path.name, path.read_bytes()
 
     def make_missing(self, transaction_ids: Iterable[int]) -> None:
@@ -131,15 +142,22 @@ class Records:
         Errors: OSError, StorageError; whoever takes samples away must not go on then.
         """
         for each in transaction_ids:
-            self._database.read(partial(self._make_missing, each))
+            self._beside(partial(self._make_missing, each))
 
-    def _make_missing(self, transaction_id: int, connection: sqlite3.Connection) -> None:
-        found = connection.execute(PLACE, (transaction_id,)).fetchone()
-        if found is None:
-            return
-        charger_id, connector_id = found
-        if not self.path(charger_id, connector_id, transaction_id).exists():
-            self._write(transaction_id, connection)
+    def _make_missing(self, transaction_id: int) -> None:
+        path = self._place(transaction_id)
+        if path is not None and not path.exists():
+            self._write(transaction_id, again=False)
+
+    def _place(self, transaction_id: int) -> Path | None:
+        """Tell where the record of a closed transaction is, or is to be."""
+
+        def read(connection: sqlite3.Connection) -> tuple[str, int] | None:
+            found: tuple[str, int] | None = connection.execute(PLACE, (transaction_id,)).fetchone()
+            return found
+
+        found = self._database.read(read)
+        return None if found is None else self.path(*found, transaction_id)
 
     def path(self, charger_id: str, connector_id: int, transaction_id: int) -> Path:
         """Tell where a record is kept.
@@ -171,12 +189,7 @@ class Records:
         try:
             while self._wanted:
                 some = [self._wanted.popleft() for _ in range(min(len(self._wanted), AT_ONCE))]
-                try:
-                    failed |= self._database.read(partial(self._write_some, some))
-                except (StorageError, sqlite3.Error) as error:
-                    log.error("%d records were not written: %s", len(some), error)
-                    failed |= {*some, *self._wanted}
-                    self._wanted.clear()
+                failed |= self._beside(partial(self._write_some, some))
         finally:
             self._busy = False
         self._failed |= failed
@@ -202,38 +215,60 @@ class Records:
         self._retry = None
         function()
 
-    def _write_some(self, transaction_ids: list[int], connection: sqlite3.Connection) -> set[int]:
+    def _write_some(self, transaction_ids: list[int]) -> set[int]:
         """Write some records; gives those that may be written later."""
-        failed = set()
+        failed: dict[int, Exception] = {}
         for each in transaction_ids:
             try:
-                self._write(each, connection)
-            except (OSError, sqlite3.Error, GwayError) as error:
+                self._write(each)
+            except (OSError, sqlite3.Error, StorageError) as error:
+                failed[each] = error
+            except GwayError as error:
                 log.error("the record of transaction %d was not written: %s", each, error)
-                if not isinstance(error, GwayError):
-                    failed.add(each)
             except Exception:  # what nobody foresaw costs this record alone; a restart tries again
                 log.exception("the record of transaction %d cannot be made", each)
-        return failed
+        if failed:  # most often for the same reason: one line says it
+            first, why = next(iter(failed.items()))
+            more = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
+            log.error("the record of transaction %d%s was not written: %s", first, more, why)
+        return set(failed)
 
-    def _write(self, transaction_id: int, connection: sqlite3.Connection) -> int:
-        """Write one record from the database; 0 when there is nothing to record."""
-        found = rows(
-            connection,
-            "SELECT * FROM transactions WHERE transaction_id = ? AND state <> 'open'",
-            (transaction_id,),
-        )
+    def _write(self, transaction_id: int, *, again: bool = True) -> int:
+        """Write one record from the database; 0 when there is nothing to record.
+
+        What is read is one snapshot, and it is let go before the work begins: a log
+        whose oldest part somebody reads cannot be used anew.
+
+        :param again: write one that is there already, too
+        """
+        with self._one_at_a_time:
+            found, readings, was_thinned = self._database.read(partial(self._kept, transaction_id))
+            if found is None:
+                return 0
+            path = self.path(found["charger_id"], found["connector_id"], transaction_id)
+            if not again and path.exists():
+                return 0
+            steps = self.pace.between
+            moments = list(steps(moments_of(unique(steps(readings)))))
+            if was_thinned:
+                moments = list(with_those_of(path, moments))
+            write_whole(path, record_text(found, moments))
+            self.written += 1
+            return 1
+
+    def _kept(
+        self, transaction_id: int, connection: sqlite3.Connection
+    ) -> tuple[Row | None, list[Row], bool]:
+        """Read a closed transaction, its readings, and whether some were taken away."""
+        found = rows(connection, CLOSED, (transaction_id,))
         if not found:
-            return 0
-        readings = rows(connection, SELECT_READINGS, (transaction_id,))
-        row = found[0]
-        path = self.path(row["charger_id"], row["connector_id"], transaction_id)
-        record = build_record(row, unique(readings))
-        if connection.execute(WAS_THINNED, (transaction_id,)).fetchone():
-            record["MeterValues"] = _with_those_of(path, record["MeterValues"])
-        write_whole(path, as_bytes(record))
-        self.written += 1
-        return 1
+            return None, [], False
+        was_thinned = connection.execute(WAS_THINNED, (transaction_id,)).fetchone() is not None
+        readings = self.pace.between(connection.execute(SELECT_READINGS, (transaction_id,)))
+        return found[0], [dict(zip(READING, one, strict=True)) for one in readings], was_thinned
+
+    def _beside(self, function: Callable[[], T]) -> T:
+        return self._database.off_hub(function)
 
     def _missing(self, connection: sqlite3.Connection, latest: int | None) -> Iterator[int]:
         for charger_id, connector_id, transaction_id in connection.execute(
@@ -263,83 +298,3 @@ def write_whole(path: Path, content: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
-
-
-def _with_those_of(path: Path, values: Any) -> Any:
-    """Put the samples of a record that is there with those that the database still has."""
-    try:
-        known = json.loads(path.read_bytes())["MeterValues"]
-        times = {one["timeMs"] for one in known}
-    except FileNotFoundError:
-        return values
-    except (ValueError, KeyError, TypeError) as error:
-        log.warning("%s is no record, it is written anew: %s", path, error)
-        return values
-    more = [one for one in values if one["timeMs"] not in times]
-    return sorted([*known, *more], key=lambda one: one["timeMs"]) if more else known
-
-
-def as_bytes(record: Mapping[str, object]) -> bytes:
-    """Give the content of a record's file."""
-    return (json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode(
-        "utf-8", "replace"
-    )
-
-
-def build_record(transaction: Mapping[str, Any], samples: Iterable[Taken]) -> dict[str, object]:
-    """Make the record of a closed transaction.
-
-    `...Time` are whole seconds and `...Ms` milliseconds since 1970, by the server's
-    clock; samples have the charger's clock where it could be read. `chargerStartTime`
-    and `chargerStopTime` are what the charger said. Registers are Wh.
-
-    :param transaction: its row
-    """
-    reservation_id = transaction["reservation_id"]
-    reason = transaction["stop_reason"]
-    return {
-        "connectorId": transaction["connector_id"],
-        "idTagStart": transaction["id_tag"],
-        "meterStart": transaction["meter_start_wh"],
-        "reservationId": -1 if reservation_id is None else reservation_id,
-        **_clock("startTime", "startTimeStr", "startMs", transaction["started_at"]),
-        "transactionId": transaction["transaction_id"],
-        "MeterValues": [
-            {
-                **_clock("timestamp", "timestampStr", "timeMs", micros(time)),
-                "sampledValue": [_sampled(taken) for taken in group],
-            }
-            for time, group in groupby(samples, key=lambda taken: taken.time)
-        ],
-        "idTagStop": transaction["stop_id_tag"] or "",
-        "meterStop": transaction["meter_stop_wh"],
-        **_clock("stopTime", "stopTimeStr", "stopMs", transaction["stopped_at"]),
-        "reason": reason,
-        "reasonStr": reason,
-        "chargerStartTime": transaction["start_time_raw"],
-        "chargerStopTime": transaction["stop_time_raw"],
-        "energyWh": transaction["energy_wh"],
-        "energySource": transaction["energy_source"],
-    }
-
-
-def _clock(seconds: str, text: str, millis: str, value: int | None) -> dict[str, object]:
-    if value is None:
-        return {seconds: None, text: None, millis: None}
-    return {seconds: value // 1_000_000, text: iso(value), millis: value // 1_000}
-
-
-def _sampled(taken: Taken) -> dict[str, object]:
-    sample = taken.sample
-    value, unit = in_kilo(sample)
-    entry: dict[str, object] = {
-        "value": value,
-        "unit": unit,
-        "measurand": sample.measurand,
-        "context": sample.context,
-    }
-    if sample.phase:
-        entry["phase"] = sample.phase
-    if sample.location != "Outlet":
-        entry["location"] = sample.location
-    return entry

@@ -18,8 +18,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gway.errors import GwayError
+from gway.native import Pace
+from gway.projects.ocpp.data import records as module
+from gway.projects.ocpp.data.codec import TRANSACTION_FIELDS
 from gway.projects.ocpp.data.records import Records, write_whole
+from gway.projects.ocpp.data.recordtext import moments_of, record_text
 from gway.projects.ocpp.data.samples import samples_of, unique
+from gway.projects.ocpp.data.store import Store
 from gway.projects.sql.database import Database
 from gway.projects.sql.writer import StorageError
 from gway.resolver import Gateway
@@ -211,10 +216,10 @@ def test_a_record_that_cannot_be_made_holds_up_no_other(
     written = told(records)
     write = records._write
 
-    def stumble(each: int, connection: sqlite3.Connection) -> int:
+    def stumble(each: int) -> int:
         if each == 2:
             raise ArithmeticError("what nobody foresaw")
-        return write(each, connection)
+        return write(each)
 
     records._write = stumble  # type: ignore[method-assign]
     records.request(1, 2, 3)
@@ -232,7 +237,7 @@ def test_in_a_process_that_serves_records_are_written_beside_the_hub(tmp_path: P
     database.migrate("ocpp", ())
     records = Records(database, tmp_path / "records")
     threads: list[object] = []
-    records._write = lambda each, connection: threads.append(gevent.getcurrent()) or 1  # type: ignore[assignment, func-returns-value]
+    records._write = lambda each: threads.append(gevent.getcurrent()) or 1  # type: ignore[assignment, func-returns-value]
     records.request(1, 2, 3)
     assert threads == []
     records.close()
@@ -241,10 +246,62 @@ def test_in_a_process_that_serves_records_are_written_beside_the_hub(tmp_path: P
     database.close()
 
 
+def test_a_long_record_is_made_in_slices_and_reads_no_longer_than_it_must(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = site.start()
+    for minute in range(40):
+        site.advance(minutes=1)
+        started = site.meter(started, 1_000 + minute)
+    site.stop(started, 2_000)
+    before = files(site)
+    slices, now, moments = [0], itertools.count(), module.moments_of
+    records = site.gateway.service(Store).records
+
+    def work(samples: Any) -> Any:
+        # Nobody reads any more: SQLite may begin its log anew.
+        with sqlite3.connect(records._database.path) as other:
+            assert other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
+        other.close()
+        return moments(samples)
+
+    monkeypatch.setattr(module, "moments_of", work)
+    # The clock goes on by one with each look at it: after five things a slice is over.
+    records.pace = Pace(5, 1, lambda: next(now), lambda rest_s: slices.append(0))
+    assert records.rebuild() == 1
+    readings, moments_made = 42, 41
+    assert len(slices) - 1 >= 2 * (readings // 6) + moments_made // 6
+    assert files(site) == before
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.floats(-1e12, 1e12) | st.text() | st.just(1e-7))),
+    st.text(),
+)
+def test_a_record_is_indented_as_pythons_own_json_is(
+    said: list[tuple[int, float | str]], id_tag: str
+) -> None:
+    raws = [
+        json.dumps(
+            [
+                {
+                    "timestamp": f"2024-05-17T12:0{minute}:00Z",
+                    "sampledValue": [{"value": str(value), "phase": "L1"}],
+                }
+            ]
+        )
+        for minute, value in said
+    ]
+    rows = [{"at": 0, "origin": "sample", "raw": raw} for raw in raws]
+    transaction = dict.fromkeys(TRANSACTION_FIELDS) | {"id_tag": id_tag}
+    text = record_text(transaction, list(moments_of(unique(rows)))).decode()
+    assert text == json.dumps(json.loads(text), indent=2, ensure_ascii=False) + "\n"
+
+
 def told(records: Records) -> list[int]:
     """Give a list that fills with the transactions whose records are written."""
     written: list[int] = []
-    records._write = lambda each, connection: written.append(each) or 1  # type: ignore[assignment, func-returns-value]
+    records._write = lambda each: written.append(each) or 1  # type: ignore[assignment, func-returns-value]
     return written
 
 
@@ -266,18 +323,19 @@ def test_records_whose_reading_fails_are_tried_again_until_they_are_written(
     monkeypatch.setattr("gway.projects.ocpp.data.records.RETRY_S", 0.001)
     database = Database(tmp_path / "x.sqlite", hub=gevent.get_hub())
     records = Records(database, tmp_path / "records")
-    written, read, tries = told(records), database.read, itertools.count(1)
+    written, tries = told(records), itertools.count(1)
+    write = records._write
 
-    def fail_twice(function: Callable[[sqlite3.Connection], Any]) -> Any:
-        if next(tries) <= 2:
+    def fail_twice(each: int) -> int:
+        if next(tries) <= 6:
             raise error
-        return read(function)
+        return write(each)
 
-    monkeypatch.setattr(database, "read", fail_twice)
+    monkeypatch.setattr(records, "_write", fail_twice)
     records.request(1, 2, 3)
     until(lambda: len(written) == 3)
     assert sorted(written) == [1, 2, 3]
-    assert caplog.text.count(f"3 records were not written: {error}") == 2
+    assert caplog.text.count(f"transaction 1 and 2 more was not written: {error}") == 2
     records.close()
     database.close()
 
@@ -290,10 +348,10 @@ def test_a_record_that_the_disk_refuses_is_tried_again_and_holds_up_no_other(
     written = told(records)
     write = records._write
 
-    def refuse_one(each: int, connection: sqlite3.Connection) -> int:
+    def refuse_one(each: int) -> int:
         if each == 1 and not free.is_set():
             raise OSError("disk full")
-        return write(each, connection)
+        return write(each)
 
     free = gevent.event.Event()
     monkeypatch.setattr(records, "_write", refuse_one)
