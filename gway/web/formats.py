@@ -21,6 +21,20 @@ def label(name: str) -> str:
     return words[:1].upper() + words[1:]
 
 
+def sentence(text: str) -> str:
+    """Return a text, such as an error's, as a sentence: a capital first and a full stop last.
+
+    A first word that is no plain word may be a name, and an address would be another with a
+    full stop: they stay as they are.
+    """
+    first, _, _ = text.partition(" ")
+    _, _, last = text.rpartition(" ")
+    if first.rstrip(",;:").isalpha():
+        text = text[:1].upper() + text[1:]
+    ended = not text or text.endswith((".", "!", "?", ":", "…")) or "://" in last
+    return text if ended else f"{text}."
+
+
 def iso(moment: datetime | None) -> str:
     """Return a time as ISO 8601 in UTC with `Z`, as `<time datetime="...">` wants it."""
     if moment is None:

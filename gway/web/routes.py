@@ -196,9 +196,12 @@ class Site:
             raise Problem(404, f"there is nothing at {path}", hint=self._near(path))
         return found
 
-    def _near(self, path: str) -> str | None:
-        """Return which addresses of the navigation are nearest to one that is not there."""
-        return did_you_mean(path, [link["path"] for link in self.navigation()])
+    def _near(self, path: str) -> str:
+        """Say which pages are nearest to an address where there is nothing, or where all are."""
+        if path.startswith("/api/"):
+            return "/openapi.json lists all calls"
+        near = did_you_mean(path, [link["path"] for link in self.navigation()])
+        return near or "the pages of this site are in its menu"
 
     def _known(self, request: Request) -> Reply | None:
         """Answer with what this site has at an address; None for nothing."""

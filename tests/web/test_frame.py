@@ -41,5 +41,5 @@ def test_a_wrong_address_names_the_nearest_and_leads_home(
     site.mount("board")
     answer = client.get("/board/lisst")
     assert answer.status == 404
-    assert "did you mean &#039;/board/list&#039;?" in answer.text
+    assert "Did you mean &#039;/board/list&#039;?" in answer.text
     assert '<a class="button" href="/">' in answer.text

@@ -163,7 +163,7 @@ def test_a_change_that_another_site_wrote_is_refused(shop: Any, client: Any, ori
     client.origin = origin
     answer = client.post("/shop/order", {"item": "pen"})
     assert answer.status == 403
-    assert "another site" in answer.text
+    assert "Another site asked for this change." in answer.text
 
 
 def test_the_browsers_own_word_stands_in_for_an_origin_of_null(shop: Any, client: Any) -> None:

@@ -128,3 +128,23 @@ def test_how_values_look(call: tuple[str, Any], text: str) -> None:
 
     name, value = call
     assert getattr(formats, name)(value) == text
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        ("there is no charger 'CPY'", "There is no charger 'CPY'."),
+        ("did you mean 'CPX'?", "Did you mean 'CPX'?"),
+        ("row: a value is needed", "Row: a value is needed."),
+        ("per_page 1 to 200", "per_page 1 to 200."),
+        ("cp-1 is connected", "cp-1 is connected."),
+        ("see `gway ocpp.csms chargers`", "See `gway ocpp.csms chargers`."),
+        ("such as https://cloud.example", "Such as https://cloud.example"),
+        ("Something went wrong.", "Something went wrong."),
+        ("", ""),
+    ],
+)
+def test_an_error_is_a_sentence_on_a_page_and_names_in_it_stay(told: str, shown: str) -> None:
+    from gway.web import formats
+
+    assert formats.sentence(told) == shown

@@ -98,13 +98,13 @@ def test_text_that_a_view_returns_is_no_markup(hello: Any, client: Any) -> None:
 def test_a_value_that_does_not_fit_is_a_400_page_that_names_it(hello: Any, client: Any) -> None:
     answer = client.get("/hello/greet?times=many")
     assert answer.status == 400
-    assert "times: &#039;many&#039; is not an int" in answer.text
+    assert "Times: &#039;many&#039; is not an int." in answer.text
 
 
 def test_a_choice_that_is_none_is_a_400_page(hello: Any, client: Any) -> None:
     answer = client.get("/hello/table?size=xl")
     assert answer.status == 400
-    assert "one of s, m" in answer.text
+    assert "One of s, m." in answer.text
 
 
 def test_a_page_ignores_values_that_it_does_not_declare(hello: Any, client: Any) -> None:
@@ -179,7 +179,7 @@ def test_a_page_that_was_not_given_a_value_asks_for_it(
     site.mount("hall")
     answer = client.get("/hall/seat", Accept="text/html")
     assert answer.status == 400
-    assert "row: a value is needed" in answer.text
+    assert "Row: a value is needed." in answer.text
     assert 'action="/hall/seat"' in answer.text
     assert "you sits left in row 3" in client.get("/hall/seat?row=3&loud=no").text
     program = client.get("/hall/seat.json")
@@ -351,7 +351,7 @@ def test_a_form_of_very_many_parts_is_refused_before_it_is_read(hello: Any, clie
     kind = "multipart/form-data; boundary=b"
     answer = client.send("POST", "/hello/order", part * 1_001 + b"\r\n--b--\r\n", kind)
     assert answer.status == 400
-    assert "more than 1000 values" in answer.text
+    assert "More than 1000 values." in answer.text
 
 
 class _BrokenBody:
@@ -372,7 +372,20 @@ def test_a_path_that_is_not_utf_8_is_the_path_of_nothing(hello: Any, client: Any
     client.environ = {"PATH_INFO": "/hello/\xff\xfe"}
     answer = client.get("/")
     assert answer.status == 404
-    assert "there is nothing at /hello/\ufffd\ufffd" in answer.text
+    assert "There is nothing at /hello/\ufffd\ufffd." in answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        ("/quite/other", "The pages of this site are in its menu."),
+        ("/api/quite/other", '"hint":"/openapi.json lists all calls"'),
+    ],
+)
+def test_where_there_is_nothing_one_is_told_where_there_is_something(
+    hello: Any, client: Any, path: str, hint: str
+) -> None:
+    assert hint in client.get(path).text
 
 
 def test_a_view_that_is_named_often_is_shown_once(site: Any, client: Any, project: Any) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from gway.errors import UnknownName, UsageError
+from gway.errors import UnknownName, UsageError, did_you_mean
 from gway.projects.ocpp.data import events, hours, queries, timeseries
 from gway.projects.ocpp.data.codec import TIMES, TRANSACTION_FIELDS, micros, when
 from gway.projects.ocpp.data.queries import Filter
@@ -15,6 +15,7 @@ from gway.projects.sql.database import Database, Row
 Day = date | datetime
 SPANS = {"day": 1, "week": 7, "month": 30, "year": 365}  # days
 PER_PAGE = 1_000  # the most that one page may hold
+COMPARED = 500  # chargers among which a misspelt id is looked for
 FIRST_YEAR, LAST_YEAR = 1970, 9998
 
 
@@ -144,7 +145,9 @@ def known_transaction(connection: Any, transaction_id: int, now: datetime) -> di
     """
     found = queries.transactions(connection, "transaction_id = ?", (transaction_id,))
     if not found:
-        raise UnknownName(f"there is no transaction {transaction_id}")
+        raise UnknownName(
+            f"there is no transaction {transaction_id}", "see `gway ocpp.data transactions`"
+        )
     shown = public_transaction(found[0], now)
     closings = queries.closings(connection, transaction_id)
     shown["closings"] = [{"why": row["why"], "at": when(row["at"])} for row in closings]
@@ -264,7 +267,9 @@ def energy_series(
         for one in chosen:
             known_since = timeseries.known_since(connection, one)
             if known_since is None:
-                raise UnknownName(f"nothing is known of the charger {one!r}")
+                known = set(queries.charger_ids(connection, latest=COMPARED))
+                hint = did_you_mean(one, known) or "see `gway ocpp.csms chargers`"
+                raise UnknownName(f"nothing is known of the charger {one!r}", hint)
             energy = hours.energy(connection, one, over)
             sums.append(timeseries.only_known(energy, over, known_since, at))
         return chosen, sums

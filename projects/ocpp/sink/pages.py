@@ -328,7 +328,8 @@ def view_download() -> Reply:
     try:
         stream = in_thread(hub, lambda: path.open("rb"))
     except OSError as error:
-        raise Problem(404, f"there is no log yet: {error.strerror}") from None
+        message = f"there is no log yet: {error.strerror}"
+        raise Problem(404, message, hint="it begins with the first message") from None
 
     def blocks() -> Iterator[bytes]:
         with stream:

@@ -119,7 +119,7 @@ def test_twins_of_the_cards_have_the_page_that_is_named(browser, serving, query,
 @pytest.mark.parametrize(
     ("query", "words"),
     [
-        ("status=foo", "one of Available, Preparing, "),
+        ("status=foo", "one of available, preparing, "),
         ("page=0", "page is 1 or more"),
         ("per_page=0", "per_page 1 to 200"),
         ("per_page=201", "per_page 1 to 200"),
@@ -131,7 +131,7 @@ def test_a_status_or_a_page_that_there_is_not_is_refused_with_what_there_is(
     for path in (f"{BASE}/charger-status", f"{BASE}/charger-status.json"):
         answer = browser.get(f"{path}?{query}")
         assert answer.status == 400
-        assert words in answer.text
+        assert words in answer.text.lower()
     assert browser.get(f"/render{BASE}/charger-cards?{query}").status == 400
 
 
@@ -207,9 +207,7 @@ def test_a_charger_that_waits_is_approved_or_rejected(browser, serving, choice, 
 def test_an_unknown_charger_is_not_found_with_a_hint(browser, line, path):
     page = browser.get(f"{path}?charger_id=CPY")
     assert page.status == 404
-    assert "there is no charger" in page.words
-    assert "did you mean" in page.words
-    assert "CPX" in page.words
+    assert "There is no charger &#039;CPY&#039;. Did you mean &#039;CPX&#039;?" in page.words
 
 
 def test_a_form_for_an_unknown_charger_is_not_found_and_makes_none(browser, serving, line):
@@ -354,7 +352,7 @@ def test_a_day_as_the_end_of_a_period_stays_whole_in_its_field(browser, line):
 def test_a_date_that_is_none_is_refused_with_its_name(browser, line):
     page = browser.get(f"{DETAIL}&since=yesterday-ish")
     assert page.status == 400
-    assert "since" in page.words
+    assert "Since: &#039;yesterday-ish&#039; is not a date." in page.words
 
 
 # --- its forms -------------------------------------------------------------------
@@ -504,9 +502,9 @@ def test_forms_answer_no_get(browser, line):
 @pytest.mark.parametrize(
     ("form", "why"),
     [
-        ({"action": "Reset", "payload": '{"type": '}, "payload"),
-        ({"action": "Reset", "payload": "[]"}, "payload"),
-        ({"action": "Rest", "payload": "{}"}, "did you mean &#039;Reset&#039;?"),
+        ({"action": "Reset", "payload": '{"type": '}, "Payload: "),
+        ({"action": "Reset", "payload": "[]"}, "Payload: "),
+        ({"action": "Rest", "payload": "{}"}, "Did you mean &#039;Reset&#039;?"),
     ],
 )
 def test_what_is_no_command_at_all_is_told_where_it_was_typed(browser, line, form, why):

@@ -161,6 +161,14 @@ def test_spans_that_cannot_be_are_refused(site: Site) -> None:
             series(site, until=day)
 
 
+def test_a_misspelt_charger_is_refused_with_the_one_that_was_meant(site: Site) -> None:
+    site.session("CP-ONE")
+    for name, hint in (("CP-ON", "did you mean 'CP-ONE'?"), ("Z", "see `gway ocpp.csms chargers`")):
+        with pytest.raises(UnknownName, match="nothing is known") as refused:
+            series(site, chargers=[name])
+        assert refused.value.hint == hint
+
+
 def test_a_closed_session_of_unknown_energy_counts_what_its_readings_say(site: Site) -> None:
     started = site.start()
     site.advance(hours=1)
