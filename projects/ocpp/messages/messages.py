@@ -80,7 +80,7 @@ def validate(action: str, payload: str, *, response: bool = False) -> Report:
     """Check a payload against the rules of an action, and say what would be answered.
 
     :param action: such as StatusNotification
-    :param payload: JSON text, `-` for standard input, or `@FILE`
+    :param payload: JSON text, `@FILE`, or `@-` for standard input
     :param response: check it as the answer to the action
     """
     codecs = RESPONSES if response else REQUESTS
@@ -89,8 +89,9 @@ def validate(action: str, payload: str, *, response: bool = False) -> Report:
         near = difflib.get_close_matches(action, ACTIONS, 1, 0.5)
         hint = f"did you mean '{near[0]}'?" if near else "see `gway ocpp.messages actions`"
         raise UsageError(f"{action!r} is no action of OCPP 1.6: NotImplemented", hint)
+    text = _read_payload(payload)
     try:
-        faults = codec.examine(_read_payload(payload))[1]
+        faults = codec.examine(text)[1]
     except Violation as violation:
         row = FaultRow("", violation.rule, violation.code, violation.description)
         return Report("refused", violation.code, [row])
@@ -99,13 +100,13 @@ def validate(action: str, payload: str, *, response: bool = False) -> Report:
     answer, verdict = judge(faults).code, "refused"
     if action in MONEY_ACTIONS and not response:
         with contextlib.suppress(Violation):
-            salvage(action, _read_payload(payload))
+            salvage(action, text)
             answer, verdict = "CALLRESULT", "odd, but stored and answered (SPEC 4.7, 4.8, 4.10)"
     return Report(verdict, answer, [FaultRow(f.path, f.rule, f.code, f.text) for f in faults])
 
 
 def _read_payload(payload: str) -> str:
-    if payload == "-":
+    if payload in ("@-", "-"):  # on a command line a lone - begins the next verb
         return sys.stdin.read()
     if not payload.startswith("@"):
         return payload
@@ -115,5 +116,5 @@ def _read_payload(payload: str) -> str:
         why = getattr(error, "strerror", None) or error
         raise GwayError(
             f"the payload cannot be read from the file {payload[1:]}: {why}",
-            "@FILE takes the payload from a file, - from standard input; or give JSON text itself",
+            "@FILE takes the payload from a file, @- from standard input; or give JSON text itself",
         ) from error

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,16 @@ def test_a_payload_can_come_from_a_file(tmp_path: Path) -> None:
     assert messages.validate("Reset", f"@{file}").verdict == "valid"
     with pytest.raises(GwayError, match=r"file .*absent\.json: No such file"):
         messages.validate("Reset", f"@{tmp_path / 'absent.json'}")
+
+
+@pytest.mark.parametrize(("time", "faults"), [("2024-05-17T12:00:00Z", 0), ("now", 1)])
+def test_a_payload_from_standard_input_is_read_once_whatever_its_faults(
+    monkeypatch: pytest.MonkeyPatch, time: str, faults: int
+) -> None:
+    start = f'{{"connectorId":1,"idTag":"x","meterStart":0,"timestamp":"{time}"}}'
+    monkeypatch.setattr("sys.stdin", StringIO(start))
+    report = messages.validate("StartTransaction", "@-")
+    assert (report.answer, len(report.faults)) == ("CALLRESULT", faults)
 
 
 def test_an_unknown_action_comes_with_the_closest_name() -> None:
