@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from gway.front import FORMATS, OPTIONS, OUTER, SEPARATORS, VALUED, Front, read_front
 from gway.loader import COMPLETIONS, find_roots, mount
 from gway.outline import Outlined, names_of, outline
-from gway.scan import scan
+from gway.scan import has_verbs, scan
 from gway.site import LOCK
 from gway.workspace import find_root
 
@@ -164,7 +164,7 @@ class _Line:
         if way.place is None:
             return _first_words(prefix)
         if not way.place.is_project:
-            return [child.name.rpartition(".")[2] for child in mount().children(way.place)]
+            return [name.rpartition(".")[2] for name in _inside(way.place)]
         return [_dashed(name) for name in verbs_of(way.place, prefix)]
 
     # --- of a verb -----------------------------------------------------------
@@ -259,12 +259,17 @@ def _first_words(prefix: str) -> list[str]:
     head, dot, _ = prefix.rpartition(".")
     way = mount().follow([head]) if dot else None
     if way is None:
-        return [*NAMES, *(child.name for child in mount().children())]
+        return [*NAMES, *_inside(None)]
     if way.place is None or way.unknown:
         return []
     if way.place.is_project:
         return [f"{head}.{_dashed(name)}" for name in verbs_of(way.place, prefix[len(head) + 1 :])]
-    return [child.name for child in mount().children(way.place)]
+    return _inside(way.place)
+
+
+def _inside(place: Place | None) -> list[str]:
+    """List what has verbs in a namespace (None: the top); other modules lie beside it."""
+    return [child.name for child in mount().children(place) if has_verbs(child)]
 
 
 def verbs_of(place: Place, prefix: str) -> list[str]:

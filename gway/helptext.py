@@ -6,7 +6,7 @@ import os
 import sys
 
 from gway.loader import Mount, Place, mount
-from gway.scan import scan
+from gway.scan import has_verbs, scan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _place_help(runner: Runner, place: Place) -> str:
         rows = [
             (child.name, scan(child).summary)
             for child in mount().children(place)
-            if _is_shown(child)
+            if has_verbs(child)
         ]
         parts += [section("Projects"), table(rows)]
         parts.append(f"\nSee `gway help {rows[0][0]}`.\n" if rows else "\n")
@@ -210,12 +210,6 @@ def _filled_note(default: str | None) -> str:
 
 
 # --- pieces ------------------------------------------------------------------
-
-
-def _is_shown(place: Place) -> bool:
-    if place.is_project:
-        return scan(place).has_verbs
-    return any(_is_shown(child) for child in mount().children(place))
 
 
 def _shown(verb: str) -> str:

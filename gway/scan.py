@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from gway.loader import Place
+from gway.loader import Place, mount
 
 HOOKS = ("@hookimpl", "@hookspec", "@plugins.hook")
 
@@ -44,6 +42,13 @@ def scan(place: Place) -> Source:
         return Source(f"cannot be read: {error.strerror}", [], True, ())
     serves = _serves(text, place.file) if "__serves__" in text else ()
     return Source(summary_of(text), _functions(text), _has_all(text), serves)
+
+
+def has_verbs(place: Place) -> bool:
+    """Tell whether a project, or any in a namespace, has something that can be said of it."""
+    if place.is_project:
+        return scan(place).has_verbs
+    return any(has_verbs(child) for child in mount().children(place))
 
 
 def summary_of(text: str) -> str:

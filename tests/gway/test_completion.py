@@ -62,6 +62,18 @@ def test_words_are_completed(shop, words, prefix, found):
     assert complete(words, prefix) == found
 
 
+def test_what_has_no_verbs_is_not_offered(shop, write):
+    write("projects/energy/facts.py", "class Fact: ...\n\ndef _hidden(): ...\n")
+    write("projects/silent/facts.py", "class Fact: ...\n")
+    assert complete(["energy"], "") == ["meter"]
+    assert complete([], "energy.") == ["energy.meter"]
+    assert complete([], "sil") == []
+    assert complete(["help", "energy"], "") == ["meter"]
+    offered = {name.removeprefix("ocpp.") for name in complete([], "ocpp.")}
+    assert {"csms", "data", "evcs", "messages"} <= offered
+    assert offered.isdisjoint({"database", "facts", "receipts", "transactions"})
+
+
 def ask(workspace, line, *, point=None):
     """Ask as the shell does: through variables, the answer on descriptor 8."""
     read_end, write_end = os.pipe()
