@@ -80,12 +80,14 @@ class Pace:
 
     def between(self, things: Iterable[T]) -> Iterator[T]:
         """Give one thing after the other, and rest between two when a slice is over."""
-        if not self._rest_s:
-            yield from things
-            return
-        clock, until = self._clock, self._clock() + self._work_s
+        clock = self._clock
+        until = clock() + self._work_s
         for thing in things:
             yield thing
-            if clock() >= until:
+            if self._rest_s and clock() >= until:
                 self._sleep(self._rest_s)
                 until = clock() + self._work_s
+
+    def hurry(self) -> None:
+        """Rest no more: somebody waits for the work."""
+        self._rest_s = 0.0

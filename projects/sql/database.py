@@ -31,6 +31,7 @@ Row = dict[str, Any]
 
 LOCK_TIMEOUT_S = 5.0  # SPEC of ours: storage that fails is retried for 5 s
 HUB_LOCK_TIMEOUT_S = 0.02  # a read on the hub waits no longer; the thread pool takes over
+LONGEST_LOG_PAGES = 4_000  # then a commit moves them into the file, whoever waits for it
 CHECKED_BYTES = 64 * 1024 * 1024  # larger files are checked by `check`, not at every open
 
 
@@ -286,6 +287,8 @@ class Database:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA cache_size = -8000")
         connection.execute("PRAGMA journal_size_limit = 67108864")
+        if self.hub is not None:  # the writer tidies up behind its commits, see `Committer.tidy`
+            connection.execute(f"PRAGMA wal_autocheckpoint = {LONGEST_LOG_PAGES}")
         for pragma in self._pragmas:
             connection.execute(f"PRAGMA {pragma}")
         return connection

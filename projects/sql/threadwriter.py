@@ -129,6 +129,7 @@ class ThreadWriter:
         else:
             self._finished.extend([(unit, done, None) for unit, done in batch])
         self._watcher.send()
+        self._committer.tidy()  # now: nobody of this batch waits for it
 
     def _refuse(self, refused: Iterable[tuple[Unit, Done]], error: BaseException) -> None:
         self._finished.extend((unit, done, error) for unit, done in refused)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from gway.errors import GwayError
@@ -19,6 +20,9 @@ Done = Callable[[BaseException | None], None]
 Statement = tuple[str, Sequence[object]]
 
 log = logging.getLogger("gway.sql")
+
+TIDY_AFTER_COMMITS = 128  # about a thousand pages: what a commit of one message changes is eight
+TIDY_AFTER_CHANGES = 4_096  # rows, in commits of many
 
 CALL = ""  # stands in a unit for a function instead of SQL text
 
@@ -112,6 +116,7 @@ class Committer:
         self.units = 0
         self._connect = connect
         self._connection: sqlite3.Connection | None = None
+        self._tidied = (0, 0)  # commits and changed rows, then
 
     def commit(self, units: Sequence[Unit]) -> dict[int, BaseException]:
         """Make `units` durable; gives the errors by position, {} when all are stored."""
@@ -134,10 +139,31 @@ class Committer:
         unit.execute("DELETE FROM gway_probe")
         self.commit([unit])
 
+    def tidy(self) -> None:
+        """Move the log into the database file, if it has grown long.
+
+        SQLite itself does this within a commit, and whoever waits for that one waits for
+        two more fsyncs and, the larger the file, the more pages that lie far apart.
+        """
+        connection, commits = self._connection, self.commits
+        if connection is None:
+            return
+        changes = connection.total_changes
+        past_commits, past_changes = self._tidied
+        if (
+            commits - past_commits < TIDY_AFTER_COMMITS
+            and changes - past_changes < TIDY_AFTER_CHANGES
+        ):
+            return
+        self._tidied = (commits, changes)
+        with suppress(sqlite3.Error):  # what is in the log is stored; a later try will do
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+
     def connection(self) -> sqlite3.Connection:
         """Give the only connection that writes."""
         if self._connection is None:
             self._connection = self._connect()
+            self._tidied = (self.commits, 0)
         return self._connection
 
     def close(self) -> None:

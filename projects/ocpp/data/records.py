@@ -180,6 +180,7 @@ class Records:
 
         if self._retry is not None:
             self._retry.kill()
+        self.pace.hurry()
         until = time.monotonic() + CLOSE_TIMEOUT_S
         while self._busy and time.monotonic() < until:
             gevent.sleep(0.01)

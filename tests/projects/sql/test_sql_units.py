@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from pathlib import Path
 from typing import Any
 
 import gevent
@@ -13,7 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gway.projects.sql.database import Database
-from gway.projects.sql.writer import StorageError
+from gway.projects.sql.writer import (
+    TIDY_AFTER_CHANGES,
+    TIDY_AFTER_COMMITS,
+    Committer,
+    StorageError,
+)
 
 from .conftest import ITEMS, add, names
 
@@ -194,3 +200,81 @@ def test_any_mixture_of_units_ends_as_if_each_had_run_alone(
     database.close()
     assert [each == [None] for each in outcomes] == expected
     assert sorted(found) == sorted(stored)
+
+
+# --- the log ----------------------------------------------------------------------
+
+
+def in_the_file(path: Path) -> int:
+    """Count the items in the database file itself, without what its log holds."""
+    alone = sqlite3.connect(f"file:{path}?immutable=1", uri=True)
+    try:
+        count: int = alone.execute("SELECT count(*) FROM items").fetchone()[0]
+        return count
+    finally:
+        alone.close()
+
+
+def test_no_commit_moves_the_log_and_the_writer_does_when_it_is_long(
+    served: Database, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tidy, found = Committer.tidy, []
+
+    def looked_at(committer: Committer) -> None:
+        before = in_the_file(path)
+        tidy(committer)
+        found.append((committer.commits, before, in_the_file(path)))
+
+    served.execute("INSERT INTO items (name) VALUES ('first')")
+    monkeypatch.setattr(Committer, "tidy", looked_at)
+    for number in range(2 * TIDY_AFTER_COMMITS):
+        served.execute("INSERT INTO items (name) VALUES (?)", (f"item {number}",))
+    served.flush()
+    moved = [(commits, after) for commits, before, after in found if after != before]
+    assert moved[0][0] == TIDY_AFTER_COMMITS
+    assert all(after == commits for commits, after in moved)
+    assert len(moved) == 2
+    # Not within a commit: what the one before left, the next one finds unchanged.
+    assert [before for _, before, _ in found[1:]] == [after for _, _, after in found[:-1]]
+
+
+def test_the_log_is_moved_after_those_who_waited_were_told(
+    served: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    release = get_original("_thread", "allocate_lock")()
+    release.acquire()
+
+    def tidy(_: Committer) -> None:
+        release.acquire(True, 20)
+        told.append("tidied")
+
+    monkeypatch.setattr(Committer, "tidy", tidy)
+    served.execute("INSERT INTO items (name) VALUES ('a')")
+    told.append("answered")
+    release.release()
+    served.close()
+    assert told == ["answered", "tidied"]
+
+
+def test_many_rows_in_few_commits_are_a_long_log_too(served: Database, path: Path) -> None:
+    add(served, *(f"item {number}" for number in range(TIDY_AFTER_CHANGES)))
+    served.flush()
+    served.flush()  # the writer tidies before it takes the next
+    assert in_the_file(path) == TIDY_AFTER_CHANGES
+
+
+def test_a_log_that_somebody_reads_is_moved_later(served: Database, path: Path) -> None:
+    served.execute("INSERT INTO items (name) VALUES ('read')")
+    reader = sqlite3.connect(path, isolation_level=None)
+    reader.execute("BEGIN")
+    assert reader.execute("SELECT count(*) FROM items").fetchone() == (1,)
+    for number in range(TIDY_AFTER_COMMITS + 1):
+        served.execute("INSERT INTO items (name) VALUES (?)", (f"item {number}",))
+    served.flush()
+    assert in_the_file(path) <= 1
+    reader.close()
+    for number in range(TIDY_AFTER_COMMITS + 1):
+        served.execute("INSERT INTO items (name) VALUES (?)", (f"later {number}",))
+    served.flush()
+    assert in_the_file(path) > TIDY_AFTER_COMMITS
