@@ -84,7 +84,6 @@ from gway.projects.ocpp.csms.pages import (
     view_charger_status,
 )
 from gway.projects.ocpp.csms.pages_commands import (
-    render_charger_commands,
     render_command_log,
     view_charger_commands,
 )
@@ -93,16 +92,13 @@ from gway.projects.ocpp.csms.pages_keys import (
     view_charger_configuration,
 )
 from gway.projects.ocpp.csms.pages_messages import (
-    render_charger_messages,
     render_message_log,
     view_charger_messages,
 )
 from gway.projects.ocpp.csms.pages_refused import (
-    render_refused_chargers,
     view_refused_chargers,
 )
 from gway.projects.ocpp.csms.period import (
-    render_charger_transactions,
     view_charger_transactions,
 )
 from gway.projects.ocpp.csms.readmodel import Sort, Status
@@ -144,15 +140,11 @@ __all__ = [
     "remote_start",
     "remote_stop",
     "render_charger_cards",
-    "render_charger_commands",
-    "render_charger_messages",
     "render_charger_state",
-    "render_charger_transactions",
     "render_command_answer",
     "render_command_log",
     "render_configuration",
     "render_message_log",
-    "render_refused_chargers",
     "reset",
     "send",
     "setup_app",

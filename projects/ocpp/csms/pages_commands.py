@@ -60,26 +60,6 @@ def view_charger_commands(
     )
 
 
-def render_charger_commands(
-    charger_id: str,
-    *,
-    q: str = "",
-    sort: str = "-queued_at",
-    page: int = 1,
-    per_page: int | None = None,
-) -> Page:
-    """Give the table of the commands to a charger, for a page that renews it.
-
-    :param charger_id: as in its address
-    :param q: only those with these words
-    :param sort: column, with "-" before it for descending
-    :param page: from 1
-    :param per_page: how many on a page, 50 when left out, at most 1000
-    """
-    values = _kept(charger_id, q=q, sort=sort, page=page, per_page=per_page)
-    return PAGES.fragment("commands_table", **values)
-
-
 def render_command_log(charger_id: str) -> Page:
     """Give the latest commands to a charger with their outcome, for its page.
 

@@ -80,32 +80,6 @@ def view_charger_messages(
     )  # fmt: skip
 
 
-def render_charger_messages(
-    charger_id: str,
-    *,
-    direction: Way = "",
-    action: str = "",
-    errors: bool = False,
-    q: str = "",
-    sort: str = NEWEST,
-    page: int = 1,
-    per_page: int | None = None,
-) -> Page:
-    """Give the table of a charger's messages, for a page that renews it.
-
-    :param charger_id: as in its address
-    :param direction: those that the charger began (in), or we (out)
-    :param action: of this action
-    :param errors: only errors and what is not OCPP
-    :param q: those with this text
-    :param sort: column, with "-" before it for descending
-    :param page: from 1
-    :param per_page: how many on a page, 50 when left out, at most 1000
-    """
-    values = _page_of(charger_id, (direction, action, errors, q), sort, page, per_page)
-    return PAGES.fragment("charger_messages", **values)
-
-
 def render_message_log(
     charger_id: str, *, direction: Way = "", action: str = "", errors: bool = False, q: str = ""
 ) -> Page:

@@ -52,20 +52,6 @@ def view_refused_chargers(
     return PAGES("refused_page", title="Turned away", styles=("csms.css",), table=table, topic=ALL)
 
 
-def render_refused_chargers(
-    *, q: str = "", sort: str = "-at", page: int = 1, per_page: int | None = None
-) -> Page:
-    """Give the chargers that were turned away, for a page that renews them.
-
-    :param q: only those with these words
-    :param sort: column, with "-" before it for descending
-    :param page: from 1
-    :param per_page: how many on a page, 50 when left out, at most 1000
-    """
-    table = _table(q, sort, page, per_page)
-    return PAGES.fragment("refused_chargers", table=table)
-
-
 def latest_refused() -> Table:
     """Give the latest that were turned away, for below the cards."""
     rows = _rows()

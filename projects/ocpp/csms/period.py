@@ -72,32 +72,6 @@ def view_charger_transactions(
     )
 
 
-def render_charger_transactions(
-    charger_id: str,
-    *,
-    since: Moment = None,
-    until: Moment = None,
-    tx_q: str = "",
-    tx_sort: str = "-started_at",
-    tx_page: int = 1,
-    tx_per_page: int | None = None,
-) -> Page:
-    """Give the transactions of a charger in a period, for its page.
-
-    :param charger_id: as in its address
-    :param since: begun at this time or later; 24 hours ago when left out
-    :param until: begun before this time; now when left out
-    :param tx_q: only those with these words
-    :param tx_sort: column, with "-" before it for descending
-    :param tx_page: from 1
-    :param tx_per_page: how many on a page, 50 when left out, at most 1000
-    """
-    return PAGES.fragment(
-        "charger_transactions",
-        **_known_period(charger_id, since, until, tx_q, tx_sort, tx_page, tx_per_page),
-    )
-
-
 def _known_period(charger_id: str, *wanted: Any) -> Row:
     from gway.projects.ocpp.csms.central import CentralSystem
 
