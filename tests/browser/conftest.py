@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.browser.chargers import Chargers
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Page
 
@@ -184,6 +186,20 @@ class Served:
 
 
 ServeProjects = Callable[..., Served]
+
+
+@pytest.fixture
+def chargers() -> Iterator[Chargers]:
+    """Charge points of the PyPI package `ocpp`, in a thread of their own."""
+    chargers = Chargers()
+    yield chargers
+    chargers.close()
+
+
+@pytest.fixture
+def site(serve: ServeProjects) -> Served:
+    """A central system that keeps what happens."""
+    return serve("ocpp.csms", "ocpp.data")
 
 
 @pytest.fixture

@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import websockets
+from ocpp.v16 import call
 from websockets.sync.client import connect
 
 from gway.resolver import install
+from tests.browser.chargers import Chargers, Obedient, now
 from tests.browser.conftest import Served, begin
-from tests.browser.test_chargers import Chargers, Obedient, call, now
 from tests.projects.ocpp.data.conftest import Site as History
 from tests.projects.ocpp.data.conftest import power_sample
 from tests.visitors import PASSWORD

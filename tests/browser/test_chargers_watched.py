@@ -2,36 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import websockets
+from ocpp.v16 import call
 
-from tests.browser.test_chargers import Chargers, Obedient, call, dd, detail, now, status
+from tests.browser.chargers import Chargers, dd, detail, draw, status
 
 pytestmark = pytest.mark.flag("browser")
-
-
-async def draw(charger: Obedient, energy_wh: int, power_w: int) -> None:
-    sampled = [
-        {"value": str(energy_wh)},
-        {"value": str(power_w), "measurand": "Power.Active.Import", "unit": "W"},
-    ]
-    value = {"timestamp": now(), "sampled_value": sampled}
-    await charger.call(call.MeterValues(1, [value], charger.transaction_id))
-
-
-@pytest.fixture
-def chargers() -> Iterator[Chargers]:
-    chargers = Chargers()
-    yield chargers
-    chargers.close()
-
-
-@pytest.fixture
-def site(serve: Any) -> Any:
-    return serve("ocpp.csms", "ocpp.data")
 
 
 def shown(page: Any) -> list[str]:

@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urljoin
 
 import pytest
 
-from tests.browser.test_chargers import Chargers
-from tests.browser.test_chargers_watched import draw
+from tests.browser.chargers import Chargers, draw
 
 pytestmark = pytest.mark.flag("browser")
-
-
-@pytest.fixture
-def chargers() -> Iterator[Chargers]:
-    chargers = Chargers()
-    yield chargers
-    chargers.close()
-
-
-@pytest.fixture
-def site(serve: Any) -> Any:
-    return serve("ocpp.csms", "ocpp.data")
 
 
 def watch(page: Any, url: str, eventually: Any) -> None:
