@@ -253,7 +253,7 @@ class Records:
             moments = list(steps(moments_of(unique(steps(readings)))))
             if was_thinned:
                 moments = list(with_those_of(path, moments))
-            write_whole(path, record_text(found, moments))
+            write_whole(path, steps(record_text(found, moments)))
             self.written += 1
             return 1
 
@@ -281,13 +281,16 @@ class Records:
                 yield transaction_id
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Put a file in place whole: after a crash it is the old one or the new one."""
+def write_whole(path: Path, content: Iterable[bytes]) -> None:
+    """Put a file in place whole: after a crash it is the old one or the new one.
+
+    :param content: its pieces
+    """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     draft = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with open(os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as handle:
-            handle.write(content)
+            handle.writelines(content)
             handle.flush()
             os.fsync(handle.fileno())
         draft.replace(path)

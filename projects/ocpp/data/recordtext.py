@@ -36,8 +36,8 @@ class _Time(msgspec.Struct):
     time_ms: int = msgspec.field(name="timeMs")
 
 
-def record_text(transaction: Mapping[str, Any], moments: Sequence[Moment]) -> bytes:
-    """Make the record of a closed transaction.
+def record_text(transaction: Mapping[str, Any], moments: Sequence[Moment]) -> Iterator[bytes]:
+    """Make the record of a closed transaction, piece by piece.
 
     `...Time` are whole seconds and `...Ms` milliseconds since 1970, by the server's
     clock; samples have the charger's clock where it could be read. `chargerStartTime`
@@ -68,11 +68,13 @@ def record_text(transaction: Mapping[str, Any], moments: Sequence[Moment]) -> by
             "energySource": transaction["energy_source"],
         }
     )
-    if moments:
-        before, after = text.split(NO_SAMPLES)
-        samples = (b"," + INDENT).join(moment for _, moment in moments)
-        text = b"".join((before, NO_SAMPLES[:-1], INDENT, samples, b"\n  ]", after))
-    return text + b"\n"
+    before, after = text.split(NO_SAMPLES)
+    yield before + NO_SAMPLES[:-1]
+    separator = INDENT
+    for _, moment in moments:
+        yield separator + moment
+        separator = b"," + INDENT
+    yield (b"\n  ]" if moments else b"]") + after + b"\n"
 
 
 def moments_of(samples: Iterable[Taken]) -> Iterator[Moment]:

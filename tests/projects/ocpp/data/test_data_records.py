@@ -270,7 +270,7 @@ def test_a_long_record_is_made_in_slices_and_reads_no_longer_than_it_must(
     records.pace = Pace(5, 1, lambda: next(now), lambda rest_s: slices.append(0))
     assert records.rebuild() == 1
     readings, moments_made = 42, 41
-    assert len(slices) - 1 >= 2 * (readings // 6) + moments_made // 6
+    assert len(slices) - 1 >= 2 * (readings // 6) + 2 * (moments_made // 6)
     assert files(site) == before
 
 
@@ -294,7 +294,7 @@ def test_a_record_is_indented_as_pythons_own_json_is(
     ]
     rows = [{"at": 0, "origin": "sample", "raw": raw} for raw in raws]
     transaction = dict.fromkeys(TRANSACTION_FIELDS) | {"id_tag": id_tag}
-    text = record_text(transaction, list(moments_of(unique(rows)))).decode()
+    text = b"".join(record_text(transaction, list(moments_of(unique(rows))))).decode()
     assert text == json.dumps(json.loads(text), indent=2, ensure_ascii=False) + "\n"
 
 
@@ -389,14 +389,14 @@ def test_what_is_missing_is_looked_for_again_when_that_failed(
 
 def test_a_file_is_replaced_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a" / "b.dat"
-    write_whole(path, b"old")
+    write_whole(path, [b"old"])
 
     def fail(fd: int) -> None:
         raise OSError("disk full")
 
     monkeypatch.setattr("os.fsync", fail)
     with pytest.raises(OSError, match="disk full"):
-        write_whole(path, b"new and longer")
+        write_whole(path, [b"new", b" and longer"])
     assert path.read_bytes() == b"old"
     assert [each.name for each in path.parent.iterdir()] == ["b.dat"]
 
