@@ -12,6 +12,7 @@ from typing import Any
 
 from gway.errors import UnknownName
 from gway.projects.ocpp.data.codec import tag_key, when
+from gway.projects.ocpp.messages.hiding import hide
 from gway.projects.ocpp.proxy.store import Store
 from gway.projects.sql.database import Row, rows
 
@@ -107,8 +108,9 @@ class Desk:
         )
 
     def dead(self) -> list[Row]:
-        """List the messages that the remote will not take."""
-        return self._timed(DEAD, PAYLOAD_SHOWN, SHOWN)
+        """List the messages that the remote will not take, without secrets in their content."""
+        found = self._timed(DEAD, PAYLOAD_SHOWN, SHOWN)
+        return [{**row, "payload": hide(row["payload"])[0]} for row in found]
 
     def findings(self, limit: int = SHOWN) -> list[Row]:
         """List what somebody should look at, the latest first."""
@@ -179,6 +181,8 @@ class Desk:
             return found
 
         changed: list[Row] = self._database.transact(change)
+        for charger_id in self._store.leaving & {row["charger_id"] for row in changed}:
+            self._store.settled(charger_id)
         return changed
 
     def allow_tag(self, id_tag: str) -> Row:

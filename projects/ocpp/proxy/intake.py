@@ -151,8 +151,13 @@ class Intake:
         self.told(charger_id)
 
     def forget(self, charger_id: str) -> None:
-        """Drop what is known of a charger that is gone, unless the remote has yet to hear of it."""
+        """Drop what is known of a charger that is gone, as soon as the remote has heard of it."""
         if self.store.forget(charger_id):
+            self.forgotten(charger_id)
+
+    def forget_if_told(self, charger_id: str) -> None:
+        """Drop what is known of a charger that is to be forgotten, if the remote has all of it."""
+        if self.store.forget(charger_id, only_leaving=True):
             self.forgotten(charger_id)
 
     # --- tags -------------------------------------------------------------------

@@ -129,4 +129,9 @@ ALTER TABLE proxy_latest ADD COLUMN expected INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE proxy_chargers ADD COLUMN boot_expected INTEGER NOT NULL DEFAULT 0;
 """
 
-STEPS = (FIRST, SECOND, THIRD, FOURTH, FIFTH)
+# A charger that was forgotten while the remote had yet to hear of it.
+SIXTH = """
+CREATE TABLE proxy_leaving (charger_id TEXT PRIMARY KEY) WITHOUT ROWID;
+"""
+
+STEPS = (FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH)

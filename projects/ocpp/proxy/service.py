@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -83,6 +84,7 @@ class Proxy:
         intake.admits = self.forwarder.orders.is_let_in
         intake.ask = self.forwarder.authorize
         self.forwarder.trusts = intake.trust
+        store.settled = partial(self._settled, intake)
         gateway.service(Subscription).intake = intake
         if self._serving:
             self.began()
@@ -93,6 +95,9 @@ class Proxy:
         if self.forwarder is not None and self._desk is not None:
             self.forwarder.begin(self._desk.waiting())
             self.forwarder.meet_all()
+            store = self.forwarder.store
+            for charger_id in tuple(store.leaving):
+                store.settled(charger_id)
 
     def close(self) -> None:
         """Close the connections; what waits is kept."""
@@ -195,9 +200,20 @@ class Proxy:
         if forwarder is None:
             return
         if forwarder.orders.is_served(charger_id):
+            forwarder.store.stays(charger_id)
             forwarder.charger_online(charger_id)
         else:
             forwarder.charger_offline(charger_id)
+
+    @staticmethod
+    def _settled(intake: Intake, charger_id: str) -> None:
+        """Forget a charger that is to be forgotten, if now all of it is told.
+
+        In a greenlet: the loop says so, which must not wait for the writer.
+        """
+        import gevent
+
+        gevent.spawn(intake.forget_if_told, charger_id)
 
     def charger_left(self, charger_id: str) -> None:
         """Let the remote know by and by that a charger is away."""

@@ -52,7 +52,14 @@ SENT = (
     " ON CONFLICT (remote_id, charger_id) DO UPDATE SET sent = excluded.sent"
 )
 NOT_SENT = "UPDATE proxy_chargers SET sent = 0 WHERE remote_id = ? AND charger_id = ? AND sent = ?"
-WAITS = "SELECT 1 FROM outbox WHERE charger_id = ? AND state = 0 LIMIT 1"
+# A dead letter may be sent again, which takes what is known of its charger.
+UNTOLD = (
+    "SELECT EXISTS (SELECT 1 FROM outbox WHERE charger_id = ?1 AND state = 0)"
+    " OR EXISTS (SELECT 1 FROM outbox WHERE charger_id = ?1 AND state = 1)"
+)
+LEAVES = "INSERT OR IGNORE INTO proxy_leaving (charger_id) VALUES (?)"
+IS_LEAVING = "SELECT 1 FROM proxy_leaving WHERE charger_id = ?"
+STAYS = "DELETE FROM proxy_leaving WHERE charger_id = ?"
 # What is about a charger and not about what it did.
 OF_CHARGER = (
     "DELETE FROM proxy_latest WHERE charger_id = ?",
@@ -60,6 +67,7 @@ OF_CHARGER = (
     "DELETE FROM proxy_reservations WHERE charger_id = ?",
     "DELETE FROM proxy_findings WHERE charger_id = ? AND local_tx IS NULL",
     FORGET_SENT,
+    STAYS,
 )
 FAILED = "UPDATE outbox SET attempts = ?, last_error = ?, tried_at = ? WHERE sequence = ?"
 DUPLICATE = (

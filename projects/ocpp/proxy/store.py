@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -59,6 +59,8 @@ class Store:
 
     :param remote_id: of the remote in `proxy_remotes`
     :param token: begins the message ids of this remote's rows
+    :ivar leaving: chargers to be forgotten of which the remote has yet to hear
+    :ivar settled: called with one of these when something of it was settled; also by the loop
     """
 
     def __init__(self, database: Database, remote_id: int, token: str, url: str) -> None:
@@ -67,6 +69,8 @@ class Store:
         self.url = url
         self._token = token
         self._given: dict[str, int] = {}
+        self.leaving: set[str] = set()
+        self.settled: Callable[[str], None] = _nobody
 
     # --- into the outbox, within the unit of a domain row -----------------------
 
@@ -101,17 +105,41 @@ class Store:
             unit.execute(statements.BOOT_CAME, (self.remote_id, charger_id))
         unit.execute(statements.PUT_LATEST, (charger_id, kind, action, payload))
 
-    def forget(self, charger_id: str) -> bool:
-        """Drop what is known of a charger; not while a message of it waits, which needs that."""
+    def forget(self, charger_id: str, *, only_leaving: bool = False) -> bool:
+        """Drop what is known of a charger, now or when the remote has heard all of it.
+
+        What waits, and what is dead and may be sent again, needs what is known.
+        Until then it is among those that are `leaving`.
+
+        :param only_leaving: do nothing unless it is among them
+        Gives whether nothing is known of it any more.
+        """
 
         def change(connection: sqlite3.Connection) -> bool:
-            if connection.execute(statements.WAITS, (charger_id,)).fetchone():
+            if only_leaving and not connection.execute(statements.IS_LEAVING, row).fetchone():
+                return False
+            if connection.execute(statements.UNTOLD, row).fetchone()[0]:
+                connection.execute(statements.LEAVES, row)
                 return False
             for sql in statements.OF_CHARGER:
-                connection.execute(sql, (charger_id,))
+                connection.execute(sql, row)
             return True
 
-        return self.database.transact(change)
+        row = (charger_id,)
+        if not only_leaving:
+            self.leaving.add(charger_id)
+        is_gone = self.database.transact(change)
+        if is_gone:
+            self.leaving.discard(charger_id)
+        return is_gone
+
+    def stays(self, charger_id: str) -> None:
+        """Note that a charger that was to be forgotten is here again."""
+        if charger_id in self.leaving:
+            self.leaving.discard(charger_id)
+            unit = self.database.unit()
+            unit.execute(statements.STAYS, (charger_id,))
+            unit.submit(partial(_noted, charger_id))
 
     # --- what the core reads ----------------------------------------------------
 
@@ -252,6 +280,8 @@ class Store:
         now = micros(datetime.now(UTC))
         for change in changes:
             self._write(unit, charger_id, change, now)
+        if charger_id in self.leaving:
+            unit.on_commit(partial(self.settled, charger_id))
         unit.submit(partial(_outcome, done))
 
     def _write(self, unit: Unit, charger_id: str, change: Change, now: int | None) -> None:
@@ -335,6 +365,15 @@ class Store:
         return found[0][0] if found else None
 
 
+def _nobody(charger_id: str) -> None:
+    """Tell nobody: there is no intake yet."""
+
+
+def _noted(charger_id: str, error: BaseException | None) -> None:
+    if error is not None:
+        log.error("%s: that it is here again was not stored: %s", charger_id, error)
+
+
 def _outcome(done: Done, error: BaseException | None) -> None:
     """Tell the storage's errors as they are, and all others for what they are."""
     if error is not None and not isinstance(error, StorageError):
@@ -380,7 +419,10 @@ def open_store(database: Database, url: str, *, keep_queue: bool = False) -> Sto
         return remote_id, token
 
     remote_id, token = database.transact(adopt)
-    return Store(database, remote_id, token, place)
+    store = Store(database, remote_id, token, place)
+    leaving = database.query("SELECT charger_id FROM proxy_leaving")
+    store.leaving.update(row["charger_id"] for row in leaving)
+    return store
 
 
 def _check_queue(connection: sqlite3.Connection, old: str, new: str, keep: bool) -> None:

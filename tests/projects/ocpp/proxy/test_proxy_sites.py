@@ -174,6 +174,29 @@ def test_a_charger_that_is_forgotten_here_is_one_that_the_proxy_never_knew(pair,
     assert story(sites.local) == story(sites.remote)
 
 
+def test_what_a_forgotten_charger_did_still_reaches_the_remote_and_then_it_is_forgotten(
+    pair, eventually
+):
+    sites = pair()
+    charger = sites.charger()
+    charger.boot()
+    eventually(lambda: sites.row().get("link") == "online")
+    sites.between.partition()
+    a_session(charger)
+    charger.leave()
+    eventually(lambda: not sites.row()["connected"])
+    sites.local.get("/api/ocpp/csms/forget", "POST", {"charger_id": "CP1"})
+    assert sites.row()["pending"] > 0
+    sites.local.kill()
+    sites.local.start()
+    sites.between.heal()
+    sites.sync()
+    eventually(lambda: sites.row() == {}, 20)
+    assert story(sites.local) == story(sites.remote)
+    for table in ("proxy_latest", "proxy_chargers", "proxy_leaving", "outbox"):
+        assert sites.local.rows(f"SELECT * FROM {table}") == []
+
+
 @pytest.mark.parametrize(("web", "counted"), [("http://127.0.0.1:9", False), ("", True)])
 def test_only_a_remote_that_is_no_gway_may_have_duplicates(pair, eventually, web, counted):
     sites = pair(env={"GWAY_OCPP_REMOTE_WEB": web} if web else None)

@@ -22,6 +22,7 @@ from gway.projects.ocpp.facts import (
     Transaction,
 )
 from gway.projects.ocpp.proxy import payloads, schema, thinning
+from gway.projects.ocpp.proxy.desk import Desk
 from gway.projects.ocpp.proxy.hooks import Subscription
 from gway.projects.ocpp.proxy.intake import Intake
 from gway.projects.ocpp.proxy.ports import (
@@ -594,10 +595,10 @@ def test_of_a_charger_that_is_forgotten_nothing_is_known_once_nothing_of_it_wait
     intake.note_latest("CP1", "Boot", "BootNotification", b"{}")
     put(store, 1, "StartTransaction")
     commit(store, BootAccepted("abc", 60), ReservationGiven(5, 2**30), Finding("no-boot", "text"))
+    store.settled = intake.forget_if_told
     intake.forget("CP1")
     assert (len(store.latest("CP1")), told) == (1, [])
     commit(store, Delivered(store.window("CP1", 1)[0], 700))
-    intake.forget("CP1")
     assert told == ["CP1"]
     assert store.latest("CP1") == []
     assert store.registration("CP1") == Registration()
@@ -605,6 +606,53 @@ def test_of_a_charger_that_is_forgotten_nothing_is_known_once_nothing_of_it_wait
     assert store.remote_tx("CP1", 1) == 700
     counted = "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM proxy_findings) AS n"
     assert store.database.query(counted) == [{"n": 0}]
+
+
+def leave_with_a_start(intake: Intake, store: Store) -> list[str]:
+    """Forget a charger of which a start waits; give a list of those that are gone."""
+    told: list[str] = []
+    intake.forgotten = told.append
+    store.settled = intake.forget_if_told
+    intake.note_latest("CP1", "Boot", "BootNotification", b"{}")
+    put(store, 1, "StartTransaction")
+    intake.forget("CP1")
+    return told
+
+
+def test_a_restart_does_not_keep_a_charger_from_being_forgotten(
+    intake: Intake, store: Store
+) -> None:
+    leave_with_a_start(intake, store)
+    again = open_store(store.database, store.url)
+    assert again.leaving == {"CP1"}
+    told: list[str] = []
+    anew = Intake(again)
+    anew.forgotten, again.settled = told.append, anew.forget_if_told
+    commit(again, Delivered(again.window("CP1", 1)[0], 700))
+    assert (told, again.leaving, again.latest("CP1")) == (["CP1"], set(), [])
+    assert open_store(store.database, store.url).leaving == set()
+
+
+def test_a_forgotten_charger_stays_known_while_a_letter_of_it_is_dead(
+    intake: Intake, store: Store
+) -> None:
+    told = leave_with_a_start(intake, store)
+    (row,) = store.window("CP1", 1)
+    commit(store, Dead(row, "refused"))
+    assert (len(store.latest("CP1")), told) == (1, [])  # sent again, it needs the Boot
+    Desk(store).drop(row.sequence)
+    assert (store.latest("CP1"), told) == ([], ["CP1"])
+
+
+def test_a_charger_that_comes_back_before_all_is_told_is_not_forgotten(
+    intake: Intake, store: Store
+) -> None:
+    told = leave_with_a_start(intake, store)
+    store.stays("CP1")
+    commit(store, Delivered(store.window("CP1", 1)[0], 700))
+    intake.forget_if_told("CP1")
+    assert (len(store.latest("CP1")), told) == (1, [])
+    assert open_store(store.database, store.url).leaving == set()
 
 
 ACCEPTED = TagDecision(TagStatus.ACCEPTED, source="allow list")
