@@ -160,6 +160,18 @@ def test_reasons_of_dead_letters_are_shown_in_short(desk):
     assert len(letter["error"]) == 500
 
 
+def test_a_dead_letter_shows_no_secret_and_keeps_it(desk):
+    payload = b'{"vendorId":"x","data":"password=opensesame"}'
+    desk._database.execute(
+        "INSERT INTO outbox (charger_id, action, payload, digest, periodic, state, at)"
+        " VALUES ('CP1', 'DataTransfer', ?, 1, 0, 1, 0)",
+        (payload,),
+    )
+    (letter,) = desk.dead()
+    assert "opensesame" not in letter["payload"]
+    assert desk._database.query("SELECT payload FROM outbox") == [{"payload": payload}]
+
+
 def test_a_list_that_is_cut_says_so_to_people():
     rows = [{"sequence": number} for number in range(SHOWN)]
     told = _with_a_word(rows)

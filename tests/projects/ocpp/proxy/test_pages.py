@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from gway.projects.ocpp.proxy import pages_letters, verbs
+from gway.marks import access_of
+from gway.projects.ocpp.proxy import pages_letters, proxy, verbs
 from gway.resolver import Gateway
 from gway.web.routes import Site
 from tests.projects.ocpp.csms.browsing import Browser
@@ -45,6 +46,8 @@ TOLD = {
     "pending": 0, "oldest_age_s": None, "dead": 11, "possible_duplicates": 0, "disk_percent": 1,
     "chargers": [],
 }  # fmt: skip
+
+SEEN_AS = {"dead": "view_dead_letters", "status": "view_remote"}
 
 
 @pytest.fixture
@@ -94,3 +97,10 @@ def test_the_tables_of_the_remote_renew_themselves_alone(browser: Browser) -> No
     for part in ("dead-letters", "findings"):
         assert f'gw-render="{part}"' in browser.get(f"/ocpp/proxy/{part}").text
         assert 'class="table"' in browser.get(f"/render/ocpp/proxy/{part}").text
+
+
+@pytest.mark.parametrize("what", ["dead", "findings", "reconcile", "refused_tags", "status"])
+def test_who_may_see_a_page_of_the_remote_may_ask_for_what_is_on_it(what: str) -> None:
+    view = getattr(proxy, SEEN_AS.get(what, f"view_{what}"))
+    api = getattr(proxy, f"api_{what}")
+    assert access_of(api).role == access_of(view).role == "viewer"
