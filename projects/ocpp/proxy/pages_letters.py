@@ -64,24 +64,6 @@ def view_dead_letters(
     )
 
 
-def render_dead_letters(
-    *,
-    dead_q: str = "",
-    dead_sort: str = "sequence",
-    dead_page: int = 1,
-    dead_per_page: int | None = None,
-) -> Page:
-    """Give the messages that the remote will not take, for a page that renews them.
-
-    :param dead_q: words that a dead letter must have in its columns
-    :param dead_sort: a column of the dead letters, with "-" before it for descending
-    :param dead_page: of the dead letters, from 1
-    :param dead_per_page: dead letters on a page, at most 1000
-    """
-    table = dead_letters(dead_q, dead_sort, dead_page, dead_per_page)
-    return PAGES.fragment("dead_letters", table=table)
-
-
 def view_findings(
     *,
     findings_q: str = "",
@@ -98,24 +80,6 @@ def view_findings(
     """
     table = all_findings(findings_q, findings_sort, findings_page, findings_per_page)
     return PAGES("findings_page", title="To look at", table=table)
-
-
-def render_findings(
-    *,
-    findings_q: str = "",
-    findings_sort: str = "-at",
-    findings_page: int = 1,
-    findings_per_page: int | None = None,
-) -> Page:
-    """Give what somebody should look at, for a page that renews it.
-
-    :param findings_q: words that a finding must have in its columns
-    :param findings_sort: a column of the findings, with "-" before it for descending
-    :param findings_page: of the findings, from 1
-    :param findings_per_page: findings on a page, at most 1000
-    """
-    table = all_findings(findings_q, findings_sort, findings_page, findings_per_page)
-    return PAGES.fragment("findings", table=table)
 
 
 def dead_letters(q: str, sort: str, page: int, per_page: int | None) -> Table:

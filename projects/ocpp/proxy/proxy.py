@@ -35,14 +35,11 @@ from gway.projects.ocpp.proxy.pages import (
     view_remote,
 )
 from gway.projects.ocpp.proxy.pages_letters import (
-    render_dead_letters,
-    render_findings,
     view_dead_letters,
     view_findings,
 )
 from gway.projects.ocpp.proxy.service import Proxy
 from gway.projects.ocpp.proxy.tagpages import (
-    render_refused_tags,
     view_post_allow_tag,
     view_refused_tags,
 )
@@ -103,10 +100,7 @@ __all__ = [
     "pause",
     "reconcile",
     "refused_tags",
-    "render_dead_letters",
-    "render_findings",
     "render_reconcile",
-    "render_refused_tags",
     "render_remote",
     "resume",
     "retry",

@@ -32,24 +32,11 @@ def view_refused_tags(
     return PAGES("refused_tags_page", title="Refused tags", table=table, columns=TWIN)
 
 
-def render_refused_tags(
-    *, q: str = "", sort: str = "-at", page: int = 1, per_page: int | None = None
-) -> Page:
-    """Give the tags that the remote refused, for a page that renews them.
-
-    :param q: words that a tag must have in its columns
-    :param sort: name of a column, with "-" before it for descending
-    :param page: from 1
-    :param per_page: tags on a page, at most 1000
-    """
-    return PAGES.fragment("refused_tags", table=_table(q, sort, page, per_page))
-
-
 @access(role="operator")
 def view_post_allow_tag(id_tag: str) -> Page:
     """Refuse a tag no longer because the remote did, and show those that are left."""
     verbs.allow_tag(id_tag)
-    return render_refused_tags()
+    return view_refused_tags()
 
 
 def _table(q: str, sort: str, page: int, per_page: int | None) -> Table:
