@@ -158,11 +158,18 @@ class Gate:
         :param access: what the function asks for
         """
         visitor = self._at_the_door(request) if self.is_login(request) else self.enter(request)
-        if ROLES.index(visitor.role) < ROLES.index(access.role):
+        if not _reaches(visitor, access):
             raise Problem(403, f"this needs the role {access.role}, you are {visitor.role}")
         if visitor.via != "token" and request.method not in SAFE_METHODS:
             self._check_intent(request, visitor)
         return visitor
+
+    def may(self, request: Request, access: Access) -> bool:
+        """Tell whether the visitor of a request has the role for something else, too.
+
+        :param access: what that asks for
+        """
+        return request.visitor is not None and _reaches(request.visitor, access)
 
     def csrf_token(self, request: Request) -> str:
         """Return the token that unsafe requests of this browser session must carry.
@@ -294,6 +301,10 @@ class Gate:
 def allow(request: Request, access: Access) -> Visitor:
     """Let a request in or raise the problem that answers it: the one place that decides."""
     return request.site.gate.allow(request, access)
+
+
+def _reaches(visitor: Visitor, access: Access) -> bool:
+    return ROLES.index(visitor.role) >= ROLES.index(access.role)
 
 
 def is_loopback(host: str) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from gway.web import formats, tables
+from gway.web import formats, rights, tables
 from gway.web.assets import FRAMEWORK_STATIC, Fingerprints
 from gway.web.request import CURRENT
 
@@ -37,6 +37,7 @@ class Helpers:
             "iso": formats.iso,
             "kept": kept,
             "label": formats.label,
+            "may": self.may,
             "plain": formats.plain,
             "plain_table": tables.plain_table,
             "query": query,
@@ -46,6 +47,7 @@ class Helpers:
             "twin": self.twin,
             "url": self.url,
             "utc": formats.utc,
+            "why_not": self.why_not,
         }
 
     def static(self, file: str) -> str:
@@ -60,12 +62,30 @@ class Helpers:
         :param view: the view's name; empty for the project's index
         :param values: request values; those that are None are left out
         """
-        project, _, name = view.rpartition("/")
+        project, name = self._named(view)
         request = CURRENT.get()
-        project = project or self.project
         base = f"/{dashed(project)}" if request is None else request.site.path_of(project)
         path = f"{base}/{name.replace('_', '-')}" if name else base
         return path + _encoded(values)
+
+    def may(self, view: str, method: str = "POST") -> bool:
+        """Tell whether who looks at this page may call a view: what may not be done is left out.
+
+        :param view: of this project, or of any (`ocpp.csms/reset`)
+        """
+        return rights.may(*self._named(view), method)
+
+    def why_not(self, view: str, what: str, method: str = "POST") -> str:
+        """Say which role a view needs, in place of what is left out; empty for who has it.
+
+        :param what: such as "commands need"
+        """
+        return rights.why_not(*self._named(view), what, method)
+
+    def _named(self, view: str) -> tuple[str, str]:
+        """Give the project and the name of a view."""
+        project, _, name = view.rpartition("/")
+        return project or self.project, name
 
     def twin(self, suffix: str, view: str = "", without: Iterable[str] = ()) -> str:
         """Return the address of a page's other form, with the page's request values.

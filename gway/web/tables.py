@@ -44,6 +44,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 from gway.errors import UsageError, did_you_mean
 from gway.web import formats
 from gway.web.request import CURRENT
+from gway.web.rights import may
 
 Row = Mapping[str, Any]
 Kind = Literal[
@@ -84,6 +85,8 @@ class Column:
     :param rank: what a row is sorted by in this column instead of the plain value
     :param part: template of the project that draws the cell, given `row`, such as a button
     :param hint: explains the heading
+    :param needs: project and name of the view that its part posts to (`ocpp.csms/approve`);
+        the column is not drawn for who may not
     """
 
     name: str
@@ -98,6 +101,7 @@ class Column:
     rank: Callable[[Row], Any] | None = None
     part: str = ""
     hint: str = ""
+    needs: str = ""
 
     @property
     def heading(self) -> str:
@@ -160,6 +164,15 @@ class Table:
         object.__setattr__(self, "names", tuple(column.name for column in self.columns))
 
     @property
+    def drawn(self) -> list[Column]:
+        """The columns that this visitor sees: without buttons that are not for them."""
+        return [
+            column
+            for column in self.columns
+            if not column.needs or may(*column.needs.rsplit("/", 1))
+        ]
+
+    @property
     def size(self) -> int:
         """How many rows a page has."""
         return self.per_page or PER_PAGE
@@ -205,7 +218,7 @@ class Table:
 
     def cells(self, row: Row) -> list[Cell]:
         """Return a row as the template draws it."""
-        return [cell(column, row) for column in self.columns]
+        return [cell(column, row) for column in self.drawn]
 
 
 def table_of(

@@ -33,7 +33,13 @@ COLUMNS = (
     Column("remote_addr", "From"),
     Column("times", kind="number"),
     Column("at", "Last", kind="ago"),
-    Column("approvable", "Approval", show=lambda row: "", part="refused_approval"),
+    Column(
+        "approvable",
+        "Approval",
+        show=lambda row: "",
+        part="refused_approval",
+        needs="ocpp.csms/approve",
+    ),
 )
 
 

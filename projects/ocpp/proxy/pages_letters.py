@@ -29,7 +29,14 @@ DEAD = (
     Column("error", "Why"),
     Column("at", "When", kind="time"),
     Column("payload", "Content", sortable=False, show=lambda row: "", part="letter"),
-    Column("to_do", "What to do", sortable=False, show=lambda row: "", part="letter_buttons"),
+    Column(
+        "to_do",
+        "What to do",
+        sortable=False,
+        show=lambda row: "",
+        part="letter_buttons",
+        needs="ocpp.proxy/retry",
+    ),
 )
 DEAD_TWIN = ("sequence", "charger_id", "local_tx", "action", "payload", "error", "at")
 FINDINGS = (

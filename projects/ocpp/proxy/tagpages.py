@@ -13,7 +13,14 @@ TAGS = (
     Column("id_tag", "Tag"),
     Column("status", "What the remote says"),
     Column("at", "Since", kind="time"),
-    Column("to_do", "What to do", sortable=False, show=lambda row: "", part="refused_tag_button"),
+    Column(
+        "to_do",
+        "What to do",
+        sortable=False,
+        show=lambda row: "",
+        part="refused_tag_button",
+        needs="ocpp.proxy/allow_tag",
+    ),
 )
 TWIN = ("id_tag", "status", "at")
 
