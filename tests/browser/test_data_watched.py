@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urljoin
 
 import pytest
+import websockets
 
 from tests.browser.chargers import Chargers, draw
 
@@ -21,6 +22,11 @@ def watch(page: Any, url: str, eventually: Any) -> None:
     )
     metrics = urljoin(url, "/metrics")
     eventually(lambda: "gway_event_listeners 0.0" not in page.request.get(metrics).text())
+
+
+def picture(page: Any) -> str:
+    drawn: str = page.eval_on_selector("canvas", "one => one.toDataURL()")
+    return drawn
 
 
 def test_the_summary_follows_its_chargers(
@@ -84,11 +90,89 @@ def test_an_open_transaction_is_drawn_on_and_its_end_is_seen(
     page.locator(".chart-area[data-drawn='5']").wait_for()
     assert page.locator("canvas").count() == 1
     assert page.locator(".u-legend .u-value").all_text_contents()[0] == zoomed[0]
+    drawn = picture(page)
+    page.emulate_media(color_scheme="dark")
+    eventually(lambda: picture(page) != drawn)
+    page.emulate_media(color_scheme="light")
+    eventually(lambda: picture(page) == drawn, 5)  # as closely as before
+    page.mouse.move(0, 0)
+    page.locator(".u-legend .u-value", has_text="12.00 kW at most").wait_for()
     assert page.get_by_role("link", name="Record (.dat)").count() == 0
     chargers.do(charger.end(5_000, "Local"))
     page.locator("h1 .badge", has_text="stopped").wait_for()
     page.get_by_role("link", name="Record (.dat)").wait_for()
     page.locator(".stat", has_text="Local").wait_for()
+    assert page.locator("#transaction[gw-refresh]").count() == 0, "there is no more to come"
+
+
+LIVE_TABLES = (
+    ("/ocpp/data/charger-summary", "CP1", "CP2"),
+    ("/ocpp/data/charger-details?sort=charger_id", "CP1", "CP2"),
+    ("/ocpp/csms/refused-chargers?sort=charger_id", "BAD", "WRONG"),
+)
+
+
+@pytest.mark.parametrize(("path", "first", "last"), LIVE_TABLES)
+def test_what_the_reader_asks_of_a_live_table_is_shown_at_once(
+    page: Any, serve: Any, chargers: Chargers, path: str, first: str, last: str
+) -> None:
+    """No event and no timer helps: neither is there."""
+    site = serve("ocpp.csms --unknown reject", "ocpp.data", "ocpp.keys")
+    for charger_id in ("BAD", "WRONG"):
+        with pytest.raises(websockets.InvalidStatus):
+            chargers.connect(site.ws_url, charger_id)
+    for charger_id in ("CP1", "CP2"):
+        page.request.post(
+            f"{site.url}/api/ocpp/csms/approve",
+            data={"charger_id": charger_id, "force": True},
+            headers={"Authorization": f"Bearer {site.token}"},
+        )
+        charger = chargers.connect(site.ws_url, charger_id)
+        chargers.do(charger.boot())
+        chargers.do(charger.begin())
+    page.route("**/events?*", lambda route: route.abort())
+    page.route("**/render/**", lambda route: route.abort())
+    page.goto(site.url + path)
+    rows = page.locator("tbody tr")
+    rows.first.get_by_text(first, exact=True).wait_for()
+    page.locator("thead a", has_text="Charger").click()
+    rows.first.get_by_text(last, exact=True).wait_for()
+    page.go_back()
+    rows.first.get_by_text(first, exact=True).wait_for()
+    page.locator("[data-filter]").fill(last)
+    page.wait_for_function("() => document.querySelectorAll('tbody tr').length === 1")
+    rows.first.get_by_text(last, exact=True).wait_for()
+
+
+def test_a_window_with_a_chart_does_not_keep_its_session(
+    page: Any, site: Any, chargers: Chargers
+) -> None:
+    """What a chart asks for by itself carries the mark of what a page asks by itself."""
+    charger = chargers.connect(site.ws_url)
+    chargers.do(charger.boot())
+    chargers.do(charger.begin())
+    chargers.do(draw(charger, 2_500, 9_000))
+    with page.expect_request("**/api/ocpp/data/time-series?*") as asked:
+        page.goto(f"{site.url}/ocpp/data/time-series?span=day")
+    assert asked.value.headers["x-gway-fragment"] == "1"
+
+
+def test_a_chart_whose_data_cannot_be_read_says_that_it_is_old(
+    page: Any, site: Any, chargers: Chargers
+) -> None:
+    charger = chargers.connect(site.ws_url)
+    chargers.do(charger.boot())
+    chargers.do(charger.begin())
+    chargers.do(draw(charger, 2_500, 9_000))
+    page.goto(f"{site.url}/ocpp/data/transaction?transaction_id=1")
+    page.locator(".chart-area canvas").wait_for()
+    page.route("**/api/ocpp/data/transaction-curves?*", lambda route: route.fulfill(status=503))
+    chargers.do(draw(charger, 3_500, 9_000))
+    page.locator(".chart-area .stale", has_text="Not current").wait_for()
+    assert page.locator(".chart-area canvas").count() == 1
+    page.unroute("**/api/ocpp/data/transaction-curves?*")
+    chargers.do(draw(charger, 4_500, 9_000))
+    page.locator(".chart-area .stale").wait_for(state="detached")
 
 
 def test_energy_appears_where_there_was_none_and_grows(

@@ -108,6 +108,7 @@
 
   // --- morphing --------------------------------------------------------------
 
+  /* What an answer has for an element: its nodes, and the element itself if the answer holds it. */
   function parse(html, target) {
     const template = document.createElement("template");
     template.innerHTML = html;
@@ -115,8 +116,8 @@
     const name = target.getAttribute("gw-render");
     const only = template.content.children.length === 1 ? template.content.firstElementChild : null;
     const known = target.id ? template.content.getElementById(target.id) : null;
-    const same = name && [known, only].find((one) => one?.getAttribute("gw-render") === name);
-    return Array.from((same || template.content).childNodes);
+    const same = (name && [known, only].find((one) => one?.getAttribute("gw-render") === name)) || null;
+    return { nodes: Array.from((same ?? template.content).childNodes), same };
   }
 
   function isControl(node) {
@@ -138,13 +139,19 @@
     return control.type !== "hidden" && control.value !== control.defaultValue;
   }
 
-  function beforeNodeMorphed(before, after) {
+  function beforeNodeMorphed(before, after, whole) {
     if (!(before instanceof Element)) return true;
     if (before.hasAttribute("gw-keep")) return false;
     if (isControl(before) && isTouched(before)) return false;
-    const own = after instanceof Element && after.hasAttribute("gw-render") &&
-      (after.hasAttribute("gw-refresh") || after.hasAttribute("gw-on-load"));
-    return !(own && before.getAttribute("gw-render") === after.getAttribute("gw-render"));
+    return !(after instanceof Element && isItsOwn(before, after, whole));
+  }
+
+  // A part that renews itself is left to that, unless the reader asked for the whole page anew.
+  function isItsOwn(before, after, whole) {
+    const loads = after.hasAttribute("gw-on-load");
+    if (!after.hasAttribute("gw-render") || !(loads || after.hasAttribute("gw-refresh"))) return false;
+    if (before.getAttribute("gw-render") !== after.getAttribute("gw-render")) return false;
+    return loads || !whole || !before.hasAttribute("gw-refresh");
   }
 
   // What the reader opened stays open, and a gw-refresh that was taken away stays away.
@@ -153,16 +160,19 @@
     return !(name === "open" && node.matches("details, dialog"));
   }
 
-  function morph(target, html) {
-    Idiomorph.morph(target, parse(html, target), {
+  /* Give an element what an answer has for it; `whole` ones were asked for by the reader. */
+  function morph(target, html, whole = false) {
+    const { nodes, same } = parse(html, target);
+    Idiomorph.morph(target, nodes, {
       morphStyle: "innerHTML",
       ignoreActiveValue: true,
       callbacks: {
-        beforeNodeMorphed,
+        beforeNodeMorphed: (before, after) => beforeNodeMorphed(before, after, whole),
         beforeAttributeUpdated,
         beforeNodeRemoved: (node) => !(node instanceof Element && node.hasAttribute("gw-keep")),
       },
     });
+    if (same && !same.hasAttribute("gw-refresh")) target.removeAttribute("gw-refresh"); // there is no more to come
     target.dispatchEvent(new CustomEvent("gw:refreshed", { bubbles: true }));
   }
 
@@ -188,6 +198,10 @@
     return given ? Math.max(given, 0.25) : 0;
   }
 
+  function renderOf(element) {
+    return renderUrl(element, element.getAttribute("gw-render"));
+  }
+
   /* Renew an element. `live` ones are dropped if gw-refresh was removed meanwhile. */
   async function refresh(element, live = false) {
     const state = stateOf(element);
@@ -198,8 +212,13 @@
     state.busy = true;
     state.at = Date.now();
     try {
-      const got = await ask(renderUrl(element, element.getAttribute("gw-render")));
+      const asked = renderOf(element);
+      const got = await ask(asked);
       if (!got || !element.isConnected || (live && !element.hasAttribute("gw-refresh"))) return;
+      if (asked !== renderOf(element)) {
+        state.again = true; // the reader sorted or filtered meanwhile: this answers another question
+        return;
+      }
       element.removeAttribute("aria-busy");
       if (got.response.ok) {
         told(element)?.remove();
@@ -463,7 +482,7 @@
     }
     const content = $("content");
     const got = await busy(target ?? content, ask(url));
-    if (got) morph(content, got.text);
+    if (got) morph(content, got.text, true);
   }
 
   // A link of a table: the same page with other values, without losing the place.
@@ -473,7 +492,7 @@
     if (!got) return;
     if (remember) history.pushState(null, "", url);
     shownAt = location.pathname + location.search;
-    morph(content, got.text);
+    morph(content, got.text, true);
   }
 
   async function sent(form, submitter, method, action, values, again = true) {
@@ -650,5 +669,5 @@
   localise(document);
   setInterval(tick, TICK_MS);
   tick();
-  window.gway = Object.freeze({ refresh, morph, note });
+  window.gway = Object.freeze({ ask, refresh, morph, note });
 })();

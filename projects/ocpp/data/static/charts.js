@@ -196,7 +196,7 @@
     },
     curves: { options: curveOptions, columns: curveColumns, drawn: (data) => data.points, lines: () => "", zooms: true },
   };
-  const charts = new WeakMap(); // .chart-area -> Chart
+  const charts = new Map(); // .chart-area -> Chart
 
   /* One chart: reads its data when it is told to, and draws them. */
   class Chart {
@@ -209,6 +209,8 @@
       this.lines = null;
       this.busy = false;
       this.again = false;
+      this.failed = false;
+      this.end = () => {}; // stops what watches it
     }
 
     get figure() {
@@ -223,11 +225,11 @@
       this.busy = true;
       try {
         const { series, curves } = this.figure.dataset;
-        const answer = await fetch(series ?? curves, { headers: { Accept: "application/json" } });
-        if (!answer.ok) throw new Error(`the data could not be read (${answer.status})`);
-        if (this.area.isConnected) this.show(sortedSeries(await answer.json()));
-      } catch (error) {
-        if (!this.plot) this.fail(error); // what is drawn stays; what is around it says that it is old
+        const got = await gway.ask(series ?? curves, { headers: { Accept: "application/json" } });
+        if (!this.area.isConnected) return;
+        if (!got) this.fail("the server cannot be reached");
+        else if (!got.response.ok) this.fail(`the data could not be read (${got.response.status})`);
+        else this.show(sortedSeries(JSON.parse(got.text)));
       } finally {
         this.busy = false;
         if (this.again && this.area.isConnected) {
@@ -242,62 +244,91 @@
       const nothing = Boolean(empty) && data.times.length < 2;
       if (empty) empty.hidden = !nothing;
       this.place.hidden = nothing;
+      this.area.querySelector(".stale")?.remove();
+      if (!nothing) {
+        const lines = this.kind.lines(data);
+        const same = this.plot && lines === this.lines;
+        Object.assign(this.data, data);
+        this.lines = lines;
+        if (same) this.drawOn();
+        else this.draw();
+      }
       this.area.dataset.drawn = nothing ? "0" : String(this.kind.drawn(data));
-      if (nothing) return;
-      const lines = this.kind.lines(data);
-      const same = this.plot && lines === this.lines;
-      Object.assign(this.data, data);
-      this.lines = lines;
-      if (same) this.drawOn();
-      else this.draw();
     }
 
+    // As it was looked at before: zoomed in, and without the lines that were hidden.
     draw() {
-      const first = !this.plot;
+      const zoom = this.zoom();
+      const hidden = new Set(this.plot?.series.filter((one) => !one.show).map((one) => one.label));
       this.plot?.destroy();
       this.place.replaceChildren();
       const width = this.place.clientWidth;
+      const first = !this.plot;
       this.plot = new uPlot(this.kind.options(this.figure, width, this.data), this.kind.columns(this.data), this.place);
+      this.plot.series.forEach((one, index) => {
+        if (hidden.has(one.label)) this.plot.setSeries(index, { show: false });
+      });
+      if (zoom) this.plot.setScale("x", zoom);
       if (first) this.watch();
     }
 
     drawOn() {
+      const zoom = this.zoom();
+      this.plot.setData(this.kind.columns(this.data), !zoom);
+      if (zoom) this.plot.setScale("x", zoom);
+    }
+
+    /* What the reader zoomed in to; null for all there is. */
+    zoom() {
+      if (!this.plot || !this.kind.zooms) return null;
       const { min, max } = this.plot.scales.x;
       const times = this.plot.data[0];
-      const zoomed = this.kind.zooms && (min > times[0] || max < times.at(-1));
-      this.plot.setData(this.kind.columns(this.data), !zoomed);
-      if (zoomed) this.plot.setScale("x", { min, max });
+      return min > times[0] || max < times.at(-1) ? { min, max } : null;
     }
 
     // The theme may follow the system, or be chosen on the page.
     watch() {
       const ended = new AbortController();
-      const redraw = () => {
-        if (this.area.isConnected) {
-          this.draw();
-          return;
-        }
-        ended.abort();
-        theme.disconnect();
-        size.disconnect();
-      };
+      const redraw = () => this.draw();
       matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw, { signal: ended.signal });
       const theme = new MutationObserver(redraw);
       theme.observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme", "class"] });
       const size = new ResizeObserver(() => this.plot.setSize({ width: this.place.clientWidth, height: HEIGHT }));
       size.observe(this.place);
+      this.end = () => {
+        ended.abort();
+        theme.disconnect();
+        size.disconnect();
+        this.plot.destroy();
+      };
     }
 
-    fail(error) {
-      this.place.textContent = `No chart: ${error.message}. See the table.`;
+    // What is drawn stays, with a line that it is old; a table that the reader closed again stays closed.
+    fail(why) {
+      if (this.plot) {
+        const line = this.area.querySelector(".stale") ?? document.createElement("p");
+        line.className = "stale";
+        line.setAttribute("role", "status");
+        line.textContent = `Not current: ${why}.`;
+        this.area.prepend(line);
+        return;
+      }
+      this.place.textContent = `No chart: ${why}. See the table.`;
       const table = document.getElementById("time-series-table");
-      if (table) table.open = true;
+      if (table && !this.failed) table.open = true;
+      this.failed = true;
     }
   }
 
   function drawAll() {
     for (const time of document.querySelectorAll("[data-moment]")) {
       time.textContent = moment(Date.parse(time.dataset.moment) / 1000);
+    }
+    for (const [area, chart] of charts) {
+      if (!area.isConnected) {
+        chart.end();
+        charts.delete(area);
+      }
     }
     for (const figure of document.querySelectorAll("figure[data-series], figure[data-curves]")) {
       const area = figure.querySelector(".chart-area");
