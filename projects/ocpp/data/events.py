@@ -33,6 +33,10 @@ FLAGS = {
     "reopened": "was closed by us, then the charger went on",
     "late-stop": "the stop came after we had closed it",
     "conflicting-stop": "the charger sent two different stops; the first one counts",
+    "closed-next-start": "closed by us: the next session began at the connector",
+    "closed-connector-available": "closed by us: the connector said that it is free",
+    "closed-restart-of-the-charger": "closed by us: the charger had restarted",
+    "closed-operator": "closed by an operator here, without the charger",
 }
 
 
@@ -44,11 +48,12 @@ def events(
     :param transaction: as `reports.public_transaction` shows it
     """
     first, last = _span(connection, transaction, now)
+    ended = micros(transaction["stopped_at"] or now) or 0
     found = [
         *_start_and_stop(transaction),
         *_statuses(connection, transaction, first, last),
         *_faults(connection, transaction, first, last),
-        *_commands(connection, transaction, first, last),
+        *_commands(connection, transaction, first, min(last, ended)),
         *_own_words(connection, transaction["transaction_id"]),
     ]
     return sorted(found, key=lambda event: event["at"])

@@ -11,6 +11,7 @@ A released step is never changed: what comes later is added to the end.
 from __future__ import annotations
 
 from gway.projects.ocpp.data import hours
+from gway.projects.ocpp.transactions.rules import Why
 from gway.projects.sql.migrations import Step
 
 COMPONENT = "ocpp"
@@ -296,4 +297,12 @@ CREATE TABLE configurations (
 );
 """
 
-STEPS: tuple[Step, ...] = (FIRST, HISTORY, hours.rebuild, SECURITY, CONFIGURATIONS)
+# A flag is one word: what had spaces in it was read back as several.
+FLAGS = "".join(
+    f"UPDATE {table} SET flags = replace(flags, 'closed: {why}', '{why.flag}')"
+    f" WHERE flags LIKE '%closed: {why}%';\n"
+    for table in ("transactions", "revisions")
+    for why in Why
+)
+
+STEPS: tuple[Step, ...] = (FIRST, HISTORY, hours.rebuild, SECURITY, CONFIGURATIONS, FLAGS)

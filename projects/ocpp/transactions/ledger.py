@@ -327,7 +327,7 @@ class Ledger:
                 transaction,
                 state="inferred",
                 stopped_at=at,
-                flags=with_flags(transaction.flags, f"closed: {why}"),
+                flags=with_flags(transaction.flags, why.flag),
             )
         )
         self._remember(closed)

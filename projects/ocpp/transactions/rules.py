@@ -39,6 +39,11 @@ class Why(StrEnum):
     BOOT = "restart of the charger"
     OPERATOR = "operator"
 
+    @property
+    def flag(self) -> str:
+        """What a transaction that was closed for it is marked with: one word, as all flags."""
+        return f"closed-{self.replace(' ', '-')}"
+
 
 def same_tag(one: str, other: str) -> bool:
     """Tell whether two tags are the same; OCPP compares them without case (SPEC 7.28)."""

@@ -10,7 +10,9 @@ import msgspec
 import pytest
 
 from gway.projects.ocpp.data import codec, hours, schema, timeseries
+from gway.projects.ocpp.data.events import FLAGS
 from gway.projects.ocpp.facts import ConnectorStatus
+from gway.projects.ocpp.transactions.rules import Why
 from gway.projects.sql import migrations
 
 from .conftest import START, Site, iso
@@ -133,6 +135,25 @@ def test_a_database_of_the_first_version_gets_its_hours(tmp_path: Any, site: Sit
     old.close()
     assert len(expected) > 1
     assert found == expected
+
+
+def test_flags_that_had_spaces_in_them_become_words_that_the_page_explains(
+    tmp_path: Any, site: Site
+) -> None:
+    site.start("CP1")
+    (row,) = site.query("SELECT * FROM transactions")
+    old = sqlite3.connect(tmp_path / "old.sqlite", isolation_level=None)
+    migrations.migrate(old, "old", schema.COMPONENT, schema.STEPS[:-1])
+    marks = ", ".join("?" * len(row))
+    for number, why in enumerate(Why, 1):
+        flags = f"historical closed: {why} after-stop"
+        changed = {**row, "transaction_id": number, "sequence": number, "flags": flags}
+        old.execute(f"INSERT INTO transactions VALUES ({marks})", tuple(changed.values()))
+    migrations.migrate(old, "old", schema.COMPONENT, schema.STEPS)
+    found = [flags.split() for (flags,) in old.execute("SELECT flags FROM transactions")]
+    old.close()
+    assert found == [["historical", why.flag, "after-stop"] for why in Why]
+    assert {why.flag for why in Why} <= FLAGS.keys()
 
 
 # --- what changed and when ------------------------------------------------------
