@@ -16,13 +16,14 @@ import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 from gway.errors import GwayError, UnknownName
-from gway.native import Pace, original
+from gway.native import Pace
 from gway.projects.ocpp.data.recordtext import moments_of, record_text, with_those_of
 from gway.projects.ocpp.data.samples import unique
 from gway.projects.sql.database import Database, Row, rows
@@ -35,6 +36,7 @@ T = TypeVar("T")
 CATCH_UP = 1_000  # of the latest transactions, records that a kill left unwritten are made up
 AT_ONCE = 50
 CLOSE_TIMEOUT_S = 5.0
+NO_RESTS = Pace(rest_s=0.0)  # for a record that somebody waits for
 RETRY_S = 5.0  # after a failure; each one in a row doubles it, up to the longest
 LONGEST_RETRY_S = 600.0
 
@@ -60,7 +62,7 @@ class Records:
         self.base = base
         self.written = 0
         self.pace = Pace() if database.hub is not None else Pace(rest_s=0.0)
-        self._one_at_a_time = original("_thread", "allocate_lock")()
+        self._turn = _turn_of(database)
         self._wanted: deque[int] = deque()
         self._failed: set[int] = set()
         self._busy = False
@@ -116,7 +118,7 @@ class Records:
                     " ORDER BY sequence"
                 )
             ]
-        return sum(self._beside(partial(self._write, each)) for each in transaction_ids)
+        return sum(self._beside(partial(self._write, each, self.pace)) for each in transaction_ids)
 
     def content(self, transaction_id: int) -> tuple[str, bytes]:
         """Give the name and the content of a record; one that is missing is made.
@@ -133,7 +135,7 @@ class Records:
                 hint="one is written when a transaction is completed",
             )
         if not path.exists():
-            self._write(transaction_id, again=False)
+            self._write(transaction_id, NO_RESTS, again=False)
         return path.name, path.read_bytes()
 
     def make_missing(self, transaction_ids: Iterable[int]) -> None:
@@ -147,7 +149,7 @@ class Records:
     def _make_missing(self, transaction_id: int) -> None:
         path = self._place(transaction_id)
         if path is not None and not path.exists():
-            self._write(transaction_id, again=False)
+            self._write(transaction_id, NO_RESTS, again=False)
 
     def _place(self, transaction_id: int) -> Path | None:
         """Tell where the record of a closed transaction is, or is to be."""
@@ -190,7 +192,7 @@ class Records:
         try:
             while self._wanted:
                 some = [self._wanted.popleft() for _ in range(min(len(self._wanted), AT_ONCE))]
-                failed |= self._beside(partial(self._write_some, some))
+                failed |= self._write_some(some)
         finally:
             self._busy = False
         self._failed |= failed
@@ -217,59 +219,70 @@ class Records:
         function()
 
     def _write_some(self, transaction_ids: list[int]) -> set[int]:
-        """Write some records; gives those that may be written later."""
+        """Write some records, each in a turn of its own; gives those that may be written later."""
         failed: dict[int, Exception] = {}
         for each in transaction_ids:
-            try:
-                self._write(each)
-            except (OSError, sqlite3.Error, StorageError) as error:
+            error = self._beside(partial(self._try, each))
+            if error is not None:
                 failed[each] = error
-            except GwayError as error:
-                log.error("the record of transaction %d was not written: %s", each, error)
-            except Exception:  # what nobody foresaw costs this record alone; a restart tries again
-                log.exception("the record of transaction %d cannot be made", each)
         if failed:  # most often for the same reason: one line says it
             first, why = next(iter(failed.items()))
             more = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
             log.error("the record of transaction %d%s was not written: %s", first, more, why)
         return set(failed)
 
-    def _write(self, transaction_id: int, *, again: bool = True) -> int:
+    def _try(self, transaction_id: int) -> Exception | None:
+        """Write a record; gives why it may be written later."""
+        try:
+            self._write(transaction_id, self.pace)
+        except (OSError, sqlite3.Error, StorageError) as error:
+            return error
+        except GwayError as error:
+            log.error("the record of transaction %d was not written: %s", transaction_id, error)
+        except Exception:  # what nobody foresaw costs this record alone; a restart tries again
+            log.exception("the record of transaction %d cannot be made", transaction_id)
+        return None
+
+    def _write(self, transaction_id: int, pace: Pace, *, again: bool = True) -> int:
         """Write one record from the database; 0 when there is nothing to record.
 
         What is read is one snapshot, and it is let go before the work begins: a log
         whose oldest part somebody reads cannot be used anew.
 
+        :param pace: where nobody waits for the record, the work rests between its steps
         :param again: write one that is there already, too
         """
-        with self._one_at_a_time:
-            found, readings, was_thinned = self._database.read(partial(self._kept, transaction_id))
-            if found is None:
-                return 0
-            path = self.path(found["charger_id"], found["connector_id"], transaction_id)
-            if not again and path.exists():
-                return 0
-            steps = self.pace.between
-            moments = list(steps(moments_of(unique(steps(readings)))))
-            if was_thinned:
-                moments = list(with_those_of(path, moments))
-            write_whole(path, steps(record_text(found, moments)))
-            self.written += 1
-            return 1
+        found, readings, was_thinned = self._database.read(
+            partial(self._kept, transaction_id, pace)
+        )
+        if found is None:
+            return 0
+        path = self.path(found["charger_id"], found["connector_id"], transaction_id)
+        if not again and path.exists():
+            return 0
+        steps = pace.between
+        moments = list(steps(moments_of(unique(steps(readings)))))
+        if was_thinned:
+            moments = list(with_those_of(path, moments))
+        write_whole(path, steps(record_text(found, moments)))
+        self.written += 1
+        return 1
 
     def _kept(
-        self, transaction_id: int, connection: sqlite3.Connection
+        self, transaction_id: int, pace: Pace, connection: sqlite3.Connection
     ) -> tuple[Row | None, list[Row], bool]:
         """Read a closed transaction, its readings, and whether some were taken away."""
         found = rows(connection, CLOSED, (transaction_id,))
         if not found:
             return None, [], False
         was_thinned = connection.execute(WAS_THINNED, (transaction_id,)).fetchone() is not None
-        readings = self.pace.between(connection.execute(SELECT_READINGS, (transaction_id,)))
+        readings = pace.between(connection.execute(SELECT_READINGS, (transaction_id,)))
         return found[0], [dict(zip(READING, one, strict=True)) for one in readings], was_thinned
 
     def _beside(self, function: Callable[[], T]) -> T:
-        return self._database.off_hub(function)
+        """Do something beside the hub, one thing at a time; who waits for that holds no thread."""
+        with self._turn:
+            return self._database.off_hub(function)
 
     def _missing(self, connection: sqlite3.Connection, latest: int | None) -> Iterator[int]:
         for charger_id, connector_id, transaction_id in connection.execute(
@@ -279,6 +292,16 @@ class Records:
         ):
             if not self.path(charger_id, connector_id, transaction_id).exists():
                 yield transaction_id
+
+
+def _turn_of(database: Database) -> AbstractContextManager[object]:
+    """Make what lets one write records at a time; without a hub nobody else does."""
+    if database.hub is None:
+        return nullcontext()
+    from gevent.lock import BoundedSemaphore
+
+    turn: AbstractContextManager[object] = BoundedSemaphore(1)
+    return turn
 
 
 def write_whole(path: Path, content: Iterable[bytes]) -> None:

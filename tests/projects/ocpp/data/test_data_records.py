@@ -216,10 +216,10 @@ def test_a_record_that_cannot_be_made_holds_up_no_other(
     written = told(records)
     write = records._write
 
-    def stumble(each: int) -> int:
+    def stumble(each: int, pace: Pace) -> int:
         if each == 2:
             raise ArithmeticError("what nobody foresaw")
-        return write(each)
+        return write(each, pace)
 
     records._write = stumble  # type: ignore[method-assign]
     records.request(1, 2, 3)
@@ -237,7 +237,7 @@ def test_in_a_process_that_serves_records_are_written_beside_the_hub(tmp_path: P
     database.migrate("ocpp", ())
     records = Records(database, tmp_path / "records")
     threads: list[object] = []
-    records._write = lambda each: threads.append(gevent.getcurrent()) or 1  # type: ignore[assignment, func-returns-value]
+    records._write = lambda each, pace: threads.append(gevent.getcurrent()) or 1  # type: ignore[assignment, func-returns-value]
     records.request(1, 2, 3)
     assert threads == []
     records.close()
@@ -301,7 +301,7 @@ def test_a_record_is_indented_as_pythons_own_json_is(
 def told(records: Records) -> list[int]:
     """Give a list that fills with the transactions whose records are written."""
     written: list[int] = []
-    records._write = lambda each: written.append(each) or 1  # type: ignore[assignment, func-returns-value]
+    records._write = lambda each, pace: written.append(each) or 1  # type: ignore[assignment, func-returns-value]
     return written
 
 
@@ -326,10 +326,10 @@ def test_records_whose_reading_fails_are_tried_again_until_they_are_written(
     written, tries = told(records), itertools.count(1)
     write = records._write
 
-    def fail_twice(each: int) -> int:
+    def fail_twice(each: int, pace: Pace) -> int:
         if next(tries) <= 6:
             raise error
-        return write(each)
+        return write(each, pace)
 
     monkeypatch.setattr(records, "_write", fail_twice)
     records.request(1, 2, 3)
@@ -348,10 +348,10 @@ def test_a_record_that_the_disk_refuses_is_tried_again_and_holds_up_no_other(
     written = told(records)
     write = records._write
 
-    def refuse_one(each: int) -> int:
+    def refuse_one(each: int, pace: Pace) -> int:
         if each == 1 and not free.is_set():
             raise OSError("disk full")
-        return write(each)
+        return write(each, pace)
 
     free = gevent.event.Event()
     monkeypatch.setattr(records, "_write", refuse_one)
@@ -383,6 +383,29 @@ def test_what_is_missing_is_looked_for_again_when_that_failed(
     monkeypatch.setattr(records, "_retry_s", 0.001)
     records.catch_up()
     until(lambda: written == [7])
+    records.close()
+    database.close()
+
+
+def test_who_waits_for_a_record_holds_no_thread_and_gets_it_without_rests(
+    site: Site, tmp_path: Path
+) -> None:
+    for _ in range(4):
+        site.session("CP1", 3_000)
+    site.gateway.close()
+    database = Database(site.gateway.workspace.work("ocpp.sqlite"), hub=gevent.get_hub())
+    records = Records(database, tmp_path / "records")
+    rested: list[float] = []
+    records.pace = Pace(0.0, 1.0, sleep=rested.append)
+    records._turn.__enter__()
+    waiting = [gevent.spawn(records.content, number) for number in (1, 2, 3, 4)]
+    gevent.sleep(0)
+    assert database.off_hub(lambda: "free") == "free"
+    assert len(gevent.get_hub().threadpool) == 0, "those who wait are greenlets"
+    records._turn.__exit__(None, None, None)
+    names = [one.get(timeout=20)[0] for one in waiting]
+    assert names == ["1_1.dat", "1_2.dat", "1_3.dat", "1_4.dat"]
+    assert rested == []
     records.close()
     database.close()
 
