@@ -147,7 +147,10 @@ def test_flags_that_had_spaces_in_them_become_words_that_the_page_explains(
     marks = ", ".join("?" * len(row))
     for number, why in enumerate(Why, 1):
         flags = f"historical closed: {why} after-stop"
-        changed = {**row, "transaction_id": number, "sequence": number, "flags": flags}
+        changed = {**row, "transaction_id": number, "sequence": number} | {
+            "connector_id": number,
+            "flags": flags,
+        }
         old.execute(f"INSERT INTO transactions VALUES ({marks})", tuple(changed.values()))
     migrations.migrate(old, "old", schema.COMPONENT, schema.STEPS)
     found = [flags.split() for (flags,) in old.execute("SELECT flags FROM transactions")]
