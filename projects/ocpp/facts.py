@@ -287,12 +287,16 @@ class Command(msgspec.Struct, kw_only=True):
     effect_at: datetime | None = None
 
 
-class ConfigurationKey(msgspec.Struct, frozen=True, gc=False):
-    """A configuration key as its charger told it; the value of a secret is hidden."""
+class ConfigurationKey(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """A configuration key as its charger told it; the value of a secret is hidden.
+
+    `pending` is what it becomes when the charger restarts (RebootRequired); None: nothing else.
+    """
 
     name: str
     value: str
     readonly: bool = False
+    pending: str | None = None
 
 
 class ChargerConfiguration(msgspec.Struct, frozen=True):

@@ -25,6 +25,7 @@ from gway.projects.ocpp.messages.hiding import hide_value, may_hold_secret
 
 if TYPE_CHECKING:
     from gway.projects.ocpp.csms.central import CentralSystem
+    from gway.projects.ocpp.csms.configuration import Configuration
     from gway.projects.ocpp.csms.runtime import Flag
     from gway.projects.ocpp.csms.session import Session
 
@@ -172,13 +173,27 @@ class Commands:
             return
         configuration = self._central.configuration(charger)
         if configuration.hear(command):
-            charger.configuration = configuration
-            self._central.emit(
-                "ocpp_configuration_told",
-                charger_id=charger.charger_id,
-                configuration=configuration.told(),
-                at=at,
-            )
+            self._tell_configuration(charger, configuration, at)
+
+    def note_restart(self, charger: Charger, at: datetime) -> None:
+        """Take the values that waited for a charger's restart, which a BootNotification tells."""
+        held = charger.configuration
+        configuration = self._central.configuration(charger)
+        if configuration.restarted():
+            self._tell_configuration(charger, configuration, at)
+        else:
+            charger.configuration = held  # of chargers that nobody looks at none is held
+
+    def _tell_configuration(
+        self, charger: Charger, configuration: Configuration, at: datetime
+    ) -> None:
+        charger.configuration = configuration
+        self._central.emit(
+            "ocpp_configuration_told",
+            charger_id=charger.charger_id,
+            configuration=configuration.told(),
+            at=at,
+        )
 
     def _failed(self, command: Command, error: CallError) -> None:
         command.error_code = error.code

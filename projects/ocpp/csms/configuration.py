@@ -18,11 +18,14 @@ MAX_KEYS = "GetConfigurationMaxKeys"
 KEPT_KEYS = 500  # of a charger, which may make us remember no more than that
 LONGEST_KEY = 50  # as OCPP has it for KeyValue
 LONGEST_VALUE = 500
+REBOOT_REQUIRED = "RebootRequired"
+CHANGED = ("Accepted", REBOOT_REQUIRED)
 
 
 class Configuration:
     """The keys that a charger told last, with the values that it accepted since.
 
+    What a change needs a restart for is pending until the charger's next BootNotification.
     Kept with the charger and not read from its latest commands, which are only so many.
     A password is never in it (SEC 2.2).
 
@@ -43,12 +46,22 @@ class Configuration:
             if not command.payload.get("key"):
                 self.read_at = command.answered_at
             return True
-        if command.action == "ChangeConfiguration" and command.status == "Accepted":
+        if command.action == "ChangeConfiguration" and command.status in CHANGED:
             name, value = (str(command.payload.get(each, "")) for each in ("key", "value"))
-            known = self._keys.get(name)
-            self._set(name, value, readonly=known is not None and known.readonly)
+            known = self._keys.get(name[:LONGEST_KEY]) or ConfigurationKey(name, "")
+            if command.status == REBOOT_REQUIRED:  # SPEC 5.3: its value until then is the old one
+                self._set(name, known.value, readonly=known.readonly, pending=value)
+            else:
+                self._set(name, value, readonly=known.readonly)
             return True
         return False
+
+    def restarted(self) -> bool:
+        """Take the values that waited for the charger's restart; False: none did."""
+        waiting = [key for key in self._keys.values() if key.pending is not None]
+        for key in waiting:
+            self._keys[key.name] = ConfigurationKey(key.name, key.pending or "", key.readonly)
+        return bool(waiting)
 
     def told(self) -> ChargerConfiguration:
         """Give all that is known, for the store."""
@@ -60,6 +73,7 @@ class Configuration:
             {
                 "key": key.name,
                 "value": key.value,
+                "pending": key.pending,
                 "readonly": key.readonly,
                 "secret": is_secret(key.name),
             }
@@ -67,6 +81,7 @@ class Configuration:
         ]
 
     def _read(self, asked: Row, answer: Row) -> None:
+        before = dict(self._keys)
         if not asked.get("key"):  # all of them were asked for
             self._keys.clear()
         for name in _listed(answer.get("unknownKey")):
@@ -74,14 +89,21 @@ class Configuration:
         for told in _listed(answer.get("configurationKey")):
             if isinstance(told, dict):
                 value = told.get("value")
-                text = "" if value is None else str(value)
-                self._set(str(told.get("key", "")), text, readonly=bool(told.get("readonly")))
+                name, text = str(told.get("key", "")), "" if value is None else str(value)
+                known = before.get(name[:LONGEST_KEY])
+                pending = None if known is None or known.pending == text else known.pending
+                self._set(name, text, readonly=bool(told.get("readonly")), pending=pending)
 
-    def _set(self, name: str, value: str, *, readonly: bool) -> None:
-        value = HIDDEN if is_secret(name) else value[:LONGEST_VALUE]
+    def _set(self, name: str, value: str, *, readonly: bool, pending: str | None = None) -> None:
+        value = _shown(name, value)
+        pending = None if pending is None else _shown(name, pending)
         name = name[:LONGEST_KEY]
         if name in self._keys or len(self._keys) < KEPT_KEYS:
-            self._keys[name] = ConfigurationKey(name, value, readonly)
+            self._keys[name] = ConfigurationKey(name, value, readonly, pending)
+
+
+def _shown(name: str, value: str) -> str:
+    return HIDDEN if is_secret(name) else value[:LONGEST_VALUE]
 
 
 def _listed(told: Any) -> Iterable[Any]:

@@ -89,6 +89,7 @@ class Handlers:
             registration=registration,
             at=at,
         )
+        self.central.commands.note_restart(charger, at)
         self.central.observe(charger, Event("booted"), at)
         accepted = registration == ACCEPTED
         return p.BootNotificationConf(

@@ -9,6 +9,7 @@ from gway.projects.ocpp.csms.pages import PAGES
 from gway.projects.ocpp.csms.topics import topic_of
 from gway.web.page import Page
 from gway.web.tables import Column, Note, table_of
+from gway.web.tables import Row as Shown
 
 if TYPE_CHECKING:
     from gway.projects.ocpp.csms.central import CentralSystem
@@ -16,9 +17,18 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 PREFIX = "config_"
+
+
+def _pending(row: Shown) -> Note | None:
+    if row["pending"] is None:
+        return None
+    value = "A new value" if row["secret"] else row["pending"] or "Empty"
+    return Note(f"{value} after its restart")
+
+
 COLUMNS = (
     Column("key", "Key", note=lambda row: Note("read only") if row["readonly"] else None),
-    Column("value", "Value", show=lambda row: "", part="configuration_value"),
+    Column("value", "Value", show=lambda row: "", note=_pending, part="configuration_value"),
 )
 
 
@@ -45,7 +55,7 @@ def view_charger_configuration(
     return PAGES(
         "configuration_page",
         title=f"Configuration of {charger_id}",
-        columns=("key", "value", "readonly"),
+        columns=("key", "value", "readonly", "pending"),
         styles=("csms.css",),
         topic=topic_of(charger_id),
         charger_id=charger_id,

@@ -123,9 +123,11 @@ def ago(moment: datetime | str | None) -> str:
 
 
 def _configuration(told: Row) -> str:
+    waiting = sum(key["pending"] is not None for key in told["keys"])
+    more = f", {waiting} changed at its restart" if waiting else ""
     if told["read_at"]:
-        return f"{len(told['keys'])} keys, read {ago(told['read_at'])}"
-    return f"{len(told['keys'])} keys, not all read yet" if told["keys"] else "not read yet"
+        return f"{len(told['keys'])} keys, read {ago(told['read_at'])}{more}"
+    return f"{len(told['keys'])} keys, not all read yet{more}" if told["keys"] else "not read yet"
 
 
 def _transaction(one: Row) -> str:

@@ -16,14 +16,19 @@ FIND = "SELECT keys, read_at FROM configurations WHERE charger_id = ?"
 def params(charger_id: str, configuration: ChargerConfiguration) -> Params:
     """Give the values for `KEEP`; no secret is in them, whoever told the configuration."""
     keys = [
-        ConfigurationKey(clean(key.name) or "", clean(_hidden(key)) or "", key.readonly)
+        ConfigurationKey(
+            clean(key.name) or "",
+            _hidden(key.name, key.value),
+            key.readonly,
+            None if key.pending is None else _hidden(key.name, key.pending),
+        )
         for key in configuration.keys
     ]
     return charger_id, to_json(keys), micros(configuration.read_at)
 
 
-def _hidden(key: ConfigurationKey) -> str:
-    return str(hide_value({"key": key.name, "value": key.value})["value"])
+def _hidden(name: str, value: str) -> str:
+    return clean(str(hide_value({"key": name, "value": value})["value"])) or ""
 
 
 def recall(database: Database, charger_id: str) -> ChargerConfiguration | None:

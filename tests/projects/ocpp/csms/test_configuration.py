@@ -132,6 +132,93 @@ def test_people_read_in_a_terminal_when_it_was_read(serving: Any, line: Any) -> 
     assert words() == "2 keys, read 3 min ago"
 
 
+# --- changes that wait for a restart --------------------------------------------------
+
+
+def waiting(site: Any) -> dict[str, str | None]:
+    return {row["key"]: row["pending"] for row in told(site)["keys"] if row["pending"] is not None}
+
+
+def test_a_change_that_needs_a_restart_is_pending_until_the_charger_boots(
+    site: Any, line: Any
+) -> None:
+    read(site, line)
+    change(site, line, "HeartbeatInterval", "45", "RebootRequired")
+    assert values(site)["HeartbeatInterval"] == "300"
+    assert waiting(site) == {"HeartbeatInterval": "45"}
+    line.boot()
+    assert values(site)["HeartbeatInterval"] == "45"
+    assert waiting(site) == {}
+    assert site.store.configurations["CPX"].keys[0].pending is None
+
+
+def test_what_is_pending_outlives_a_restart_of_the_server(site: Any, line: Any) -> None:
+    read(site, line)
+    change(site, line, "HeartbeatInterval", "45", "RebootRequired")
+    site.restart()
+    assert waiting(site) == {"HeartbeatInterval": "45"}
+    site.restart()
+    site.line().boot()
+    assert values(site)["HeartbeatInterval"] == "45"
+    site.restart()
+    assert (values(site)["HeartbeatInterval"], waiting(site)) == ("45", {})
+
+
+def test_a_charger_without_news_is_not_held_for_its_boot(site: Any, line: Any) -> None:
+    read(site, line)
+    site.restart()
+    site.line().boot()
+    assert site.central.chargers["CPX"].configuration is None
+    assert values(site)["HeartbeatInterval"] == "300"
+
+
+def test_a_reading_before_the_restart_leaves_what_is_pending_and_one_of_the_value_ends_it(
+    site: Any, line: Any
+) -> None:
+    read(site, line)
+    change(site, line, "HeartbeatInterval", "45", "RebootRequired")
+    read(site, line)
+    assert waiting(site) == {"HeartbeatInterval": "45"}
+    read(site, line, [{**KEYS[0], "value": "45"}])
+    assert (values(site), waiting(site)) == ({"HeartbeatInterval": "45"}, {})
+
+
+@pytest.mark.parametrize(
+    ("status", "value", "pending"),
+    [
+        ("Accepted", "60", {}),
+        ("Rejected", "300", {"HeartbeatInterval": "45"}),
+        ("RebootRequired", "300", {"HeartbeatInterval": "60"}),
+    ],
+)
+def test_the_last_change_that_is_taken_counts(
+    site: Any, line: Any, status: str, value: str, pending: dict[str, str]
+) -> None:
+    read(site, line)
+    change(site, line, "HeartbeatInterval", "45", "RebootRequired")
+    change(site, line, "HeartbeatInterval", "60", status)
+    assert (values(site)["HeartbeatInterval"], waiting(site)) == (value, pending)
+
+
+def test_a_pending_value_is_shown_where_the_key_is(serving: Any, line: Any, browser: Any) -> None:
+    read(serving, line)
+    change(serving, line, "HeartbeatInterval", "45", "RebootRequired")
+    change(serving, line, "VendorPassword", "hunter2", "RebootRequired")
+    page = browser.get("/render/ocpp/csms/configuration?charger_id=CPX")
+    assert 'value="300"' in page.text
+    assert "45 after its restart" in page.words
+    assert "A new value after its restart" in page.words
+    assert "hunter2" not in page.text
+    rows = browser.get("/ocpp/csms/charger-configuration.csv?charger_id=CPX").text
+    assert "HeartbeatInterval,300,no,45" in rows
+    words = terminal.charger(serving.central.snapshot("CPX"))["configuration"]
+    assert words == "3 keys, read 0 s ago, 2 changed at its restart"
+    line.boot()
+    page = browser.get("/render/ocpp/csms/configuration?charger_id=CPX")
+    assert 'value="45"' in page.text
+    assert "after its restart" not in page.words
+
+
 # --- on disk --------------------------------------------------------------------------
 
 Begin = Callable[[], Any]
@@ -184,6 +271,27 @@ def test_on_disk_it_outlives_the_process_and_a_password_never_gets_there(
     site.gateway.close()
     kept = b"".join(one.read_bytes() for one in (workspace / "work").rglob("*") if one.is_file())
     assert b"HeartbeatInterval" in kept
+    assert b"hunter2" not in kept
+
+
+def test_on_disk_what_is_pending_outlives_the_process_without_its_secrets(
+    begin: Begin, workspace: Path
+) -> None:
+    site = begin()
+    line = booted(site)
+    read(site, line)
+    change(site, line, "HeartbeatInterval", "45", "RebootRequired")
+    change(site, line, "Backend", "ws://ada:hunter2@example.org/ocpp", "RebootRequired")
+    change(site, line, "VendorPassword", "hunter2", "RebootRequired")
+    line.close()
+    site = begin()
+    assert waiting(site)["HeartbeatInterval"] == "45"
+    assert waiting(site)["VendorPassword"] == HIDDEN
+    booted(site).close()
+    site = begin()
+    assert (values(site)["HeartbeatInterval"], waiting(site)) == ("45", {})
+    site.gateway.close()
+    kept = b"".join(one.read_bytes() for one in (workspace / "work").rglob("*") if one.is_file())
     assert b"hunter2" not in kept
 
 

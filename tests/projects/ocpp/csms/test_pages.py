@@ -589,7 +589,8 @@ def test_the_configuration_outlives_its_command_and_its_connection(browser, serv
     serving.line().boot()
     assert 'name="value" value="2"' in browser.get(CONFIGURATION).text
     told = json.loads(browser.get("/api" + CHARGER).text)["configuration"]
-    assert told["keys"] == [{"key": "A", "value": "2", "readonly": False, "secret": False}]
+    (key,) = told["keys"]
+    assert key == {"key": "A", "value": "2", "pending": None, "readonly": False, "secret": False}
 
 
 def test_a_key_that_the_charger_does_not_know_any_more_is_dropped(browser, line):
