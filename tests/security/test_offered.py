@@ -188,7 +188,9 @@ def test_what_is_left_out_is_told_in_a_line_and_what_it_showed_stays(busy: Gatew
     viewer, operator = browser_of(site, "viewer"), browser_of(site, "operator")
     line = "You are here as viewer: commands need the role operator."
     assert line in viewer.get(DETAIL).text
-    assert "You are here as" not in operator.get(DETAIL).text
+    assert "commands need the role" not in operator.get(DETAIL).text
+    line = "You are here as operator: to forget a charger needs the role admin."
+    assert line in operator.get(DETAIL).text
     assert ">Approval<" not in viewer.get(REFUSED).text
     assert ">Approval<" in operator.get(REFUSED).text
     assert "Waits for approval." in viewer.get(CARDS).text
