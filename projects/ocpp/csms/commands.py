@@ -172,6 +172,17 @@ class Commands:
         if command.action not in ("GetConfiguration", "ChangeConfiguration"):
             return
         configuration = self._central.configuration(charger)
+        if charger.configuration is None and not (
+            command.action == "GetConfiguration" and not command.payload.get("key")
+        ):
+            # The store could not tell what it has: one key must not take the place of all.
+            log.warning(
+                "%s: what it answered to %s is not kept, as its configuration cannot be read;"
+                " read all its keys again",
+                charger.charger_id,
+                command.action,
+            )
+            return
         if configuration.hear(command):
             self._tell_configuration(charger, configuration, at)
 

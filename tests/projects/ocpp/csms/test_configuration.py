@@ -120,6 +120,22 @@ def test_while_the_store_does_not_answer_the_charger_is_shown_and_asked_for_late
     assert told(site)["read_at"] == kept.read_at
 
 
+def test_one_key_does_not_take_the_place_of_all_that_the_store_could_not_tell(
+    site: Any, line: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    read(site, line)
+    kept = site.store.configurations["CPX"]
+    site.central.chargers["CPX"].configuration = None  # as after a restart
+    site.store.deaf = OSError("the disk is away")
+    change(site, line, "HeartbeatInterval", "60")
+    assert "read all its keys again" in caplog.text
+    site.store.deaf = None
+    assert site.store.configurations["CPX"] == kept
+    assert values(site) == {"HeartbeatInterval": "300", "NumberOfConnectors": "2"}
+    read(site, line, [{**KEYS[0], "value": "60"}])
+    assert values(site) == {"HeartbeatInterval": "60"}
+
+
 def test_people_read_in_a_terminal_when_it_was_read(serving: Any, line: Any) -> None:
     def words() -> str:
         return str(terminal.charger(serving.central.snapshot("CPX"))["configuration"])
