@@ -1,7 +1,8 @@
 """Tables and fields as they look on a terminal, however narrow it is.
 
-Columns that hold nothing are left out; texts of several words are wrapped; what still does
-not fit becomes a block of lines for each row. Nothing is ever cut off.
+Columns that hold nothing are left out and named below; times are short; texts are wrapped, and
+long ones end in an ellipsis where the table would not fit otherwise. What still does not fit
+becomes a block of lines for each row. A last line says what is not shown as it is.
 """
 
 from __future__ import annotations
@@ -9,16 +10,15 @@ from __future__ import annotations
 import os
 import textwrap
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from gway.output import Styled, brief, is_numeric
 
-# More columns than this are a block per row: a table would be all line breaks.
-MAX_COLUMNS = 10
 GAP = 3  # what rich puts between columns of this kind of table
 NARROWEST = 12  # a column of words is not made narrower than this
 WIDEST = 200
+MOST_LINES = 3  # of a text in a table that is short of room
 LONG_WORD = 40
 FOLDED = 24
 DEFAULT_WIDTH = 80
@@ -27,18 +27,71 @@ Row = Mapping[str, Any]
 
 
 def write_table(rows: Sequence[Row], columns: Sequence[str], out: TextIO) -> None:
-    """Write rows as a table if they fit, else as blocks."""
-    cells = {column: [text_of(row.get(column)) for row in rows] for column in columns}
+    """Write rows as a table if they fit, with texts cut if need be, else as blocks."""
+    now = datetime.now(UTC)
+    cells = {column: [short_of(row.get(column), now) for row in rows] for column in columns}
     filled = [column for column in columns if any(cells[column])] or list(columns)
+    notes = []
+    if left_out := [_words(column) for column in columns if column not in filled]:
+        notes.append(f"empty and left out: {', '.join(left_out)}")
     width = width_of(out)
-    widths = fitted({column: [_words(column), *cells[column]] for column in filled}, width)
-    if widths is None or len(filled) > MAX_COLUMNS:
+    texts = {column: [_words(column), *cells[column]] for column in filled}
+    widths = fitted(texts, width)
+    if widths is None:
+        # The first column says what a row is about, and is there to be copied.
+        soft = [column for column in filled[1:] if _is_soft(rows, column)]
+        widths = fitted(texts, width, soft)
+        for column, wide in zip(filled, widths or [], strict=False):
+            if column in soft:
+                cut = [shortened(text, wide) for text in cells[column]]
+                if any(text.endswith("…") for text in cut) and "long texts are cut" not in notes:
+                    notes.append("long texts are cut")
+                cells[column] = cut
+    if widths is None:
         for number, row in enumerate(rows):
             if number:
                 out.write("\n")
             write_fields({column: row.get(column) for column in filled}, out)
+    else:
+        _write_rich(rows, cells, dict(zip(filled, widths, strict=True)), width, out)
+        if any(_is_time(row.get(column)) for row in rows for column in filled):
+            notes.insert(0, "times are UTC")
+    _write_notes(notes, width, out)
+
+
+def _write_notes(notes: Sequence[str], width: int, out: TextIO) -> None:
+    if not notes:
         return
-    _write_rich(rows, cells, dict(zip(filled, widths, strict=True)), width, out)
+    hint = "" if list(notes) == ["times are UTC"] else " (--json has all)"
+    for line in textwrap.wrap("; ".join(notes) + hint, width):
+        out.write(coloured(line, "dim", out) + "\n")
+
+
+def _is_time(value: Any) -> bool:
+    return isinstance(value, datetime) and value.tzinfo is not None
+
+
+def _is_soft(rows: Sequence[Row], column: str) -> bool:
+    """Say whether a column holds texts, which may be cut; numbers and times may not."""
+    hard = any(isinstance(row.get(column), datetime) for row in rows)
+    return not hard and not is_numeric(rows, column)
+
+
+def short_of(value: Any, now: datetime) -> str:
+    """Give a value as a table has it: of today the time of day, else date and minute, in UTC."""
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        return text_of(value)
+    value = value.astimezone(UTC)
+    return f"{value:%H:%M:%S}" if value.date() == now.date() else f"{value:%Y-%m-%d %H:%M}"
+
+
+def shortened(text: str, width: int) -> str:
+    """Give as much of a text as a few lines of this width hold, with an ellipsis for the rest."""
+    lines = textwrap.wrap(text, width, break_on_hyphens=False)
+    if len(lines) <= MOST_LINES:
+        return "\n".join(lines)
+    last = lines[MOST_LINES - 1][: width - 1]
+    return "\n".join([*lines[: MOST_LINES - 1], f"{last}…"])
 
 
 def write_fields(named: Mapping[str, Any], out: TextIO) -> None:
@@ -66,19 +119,24 @@ def text_of(value: Any) -> str:
     return text.replace(",", ", ") if len(text) > LONG_WORD and " " not in text else text
 
 
-def fitted(texts: Mapping[str, Sequence[str]], width: int) -> list[int] | None:
+def fitted(
+    texts: Mapping[str, Sequence[str]], width: int, soft: Sequence[str] = ()
+) -> list[int] | None:
     """Give the widths of columns so that all fit; None when words would have to be broken.
 
     :param texts: of each column, its heading first
+    :param soft: columns whose words may be broken
     """
     natural: list[int] = []
     least: list[int] = []
-    for heading, *cells in texts.values():
+    for column, (heading, *cells) in texts.items():
         words = max(_length(word) for word in [*heading.split(), ""])
         widest = min(max([_length(heading), *map(_length, cells)]), WIDEST)
         longest = max((_length(word) for cell in cells for word in cell.split()), default=0)
         natural.append(widest)
         widest_cell = max(map(_length, cells), default=0)
+        if column in soft:
+            longest = min(longest, NARROWEST)
         least.append(max(words, longest, min(widest_cell, NARROWEST)))
     room = width - GAP * (len(natural) - 1)
     if sum(least) > room:

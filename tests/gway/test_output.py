@@ -210,22 +210,46 @@ def screen(monkeypatch):
     return call
 
 
-@pytest.mark.parametrize("width", [28, 30, 40])
+@pytest.mark.parametrize("width", [34, 40, 60])
 def test_a_table_whose_words_do_not_fit_is_a_block_for_each_row(screen, width):
-    text = screen([{"charger_id": "CP1", "at": AT}] * 2, width)
-    assert "".join(text.split()).count("2024-05-17T12:00:00Z") == 2
-    assert text.count("charger_id  CP1") == (0 if width > 28 else 2)
-    assert ("charger id   at" in text) == (width == 40)
+    text = screen([{"charger_id": "CP1", "at": AT, "until": AT}] * 2, width)
+    assert text.count("2024-05-17") == 4
+    assert text.count("charger_id  CP1") == (0 if width > 34 else 2)
+    assert ("charger id   at" in text) == (width == 60)
 
 
 def test_a_narrow_terminal_wraps_texts_and_leaves_out_what_is_empty(screen):
     rows = [{"id": "CP1", "fault": None, "what": "the connector lock failed twice", "n": 12_345}]
     text = screen(rows, 30)
-    assert "fault" not in text
+    assert text.endswith("\nempty and left out: fault\n(--json has all)\n")
     assert "12345" in text
     assert " ".join(text.split()).count("the connector") == 1
-    assert len(text.splitlines()) == 5
-    assert len(screen(rows, 60).splitlines()) == 3
+    assert len(text.splitlines()) == 7
+    assert len(screen(rows, 60).splitlines()) == 4
+
+
+def test_a_long_text_is_cut_and_the_table_stays_a_table(screen):
+    rows = [{"id": "CP1", "fault": "f" * 300, "n": 1}, {"id": "CP2", "fault": "", "n": 2}]
+    text = screen(rows, 60)
+    assert "…" in text
+    assert "f" * 300 not in text
+    assert text.splitlines()[0].split() == ["id", "fault", "n"]
+    assert text.endswith("long texts are cut (--json has all)\n")
+    assert "f" * 300 in shown(rows), "a program gets all"
+
+
+def test_a_table_of_a_dozen_columns_is_a_table_where_it_fits(screen):
+    text = screen([{f"c{number}": number for number in range(12)}] * 2, 120)
+    assert len(text.splitlines()) == 4
+
+
+def test_a_time_of_today_is_its_time_of_day_in_a_table(screen):
+    today = datetime.now(UTC)
+    text = screen([{"at": today.replace(microsecond=0)}, {"at": AT}], 60)
+    assert f"{today:%H:%M:%S}" in text
+    assert f"{today:%Y-%m-%d}" not in text
+    assert "2024-05-17 12:00" in text
+    assert text.endswith("times are UTC\n")
 
 
 def test_a_long_value_goes_on_below_its_beginning(screen):
