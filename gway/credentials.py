@@ -70,9 +70,9 @@ def ask_token(base: str) -> str:
     """Ask the person in front for a token, unseen; empty when nobody is there."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return ""
-    from getpass import getpass
+    from gway.prompts import ask_hidden
 
-    token = getpass(f"Token of {base}: ", stream=sys.stderr).strip()
+    token = ask_hidden(f"Token of {base}: ", sys.stderr).strip()
     return checked_token(token, "the token") if token else ""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ import msgspec
 
 from gway import access, gw, live
 from gway.projects.ocpp.evcs.kinds import Repeat, Row, Rows
+from gway.prompts import ask_hidden
 from gway.settings import Setting
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ def _planned(options: dict[str, Any]) -> Plan:
 def _password(username: str) -> str | None:
     known: str | None = gw.settings.get(PASSWORD)
     if known is None and username and not gw.serving and sys.stdin.isatty():
-        return getpass.getpass(f"Password of {username}: ")
+        return ask_hidden(f"Password of {username}: ")
     return known
 
 

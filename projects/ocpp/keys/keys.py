@@ -7,7 +7,6 @@ key alone; one without is left to the other rules, unless keys are required.
 
 from __future__ import annotations
 
-import getpass
 import sys
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from gway.projects.ocpp.facts import Admission, Knock
 from gway.projects.ocpp.keys.hashing import check_key, new_key
 from gway.projects.ocpp.keys.keyring import REQUIRED, Keyring
 from gway.projects.ocpp.keys.store import KeyDates
+from gway.prompts import ask_twice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -142,10 +142,7 @@ def _asked(charger_id: str) -> str:
         if not key:
             raise UsageError("there is no key on standard input", "or use --generate")
         return key
-    key = getpass.getpass(f"Key of {charger_id}: ")
-    if getpass.getpass("The same again: ") != key:
-        raise UsageError("these were two different keys")
-    return key
+    return ask_twice(f"Key of {charger_id}: ", "keys")
 
 
 # --- API ---------------------------------------------------------------------

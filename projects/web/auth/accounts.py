@@ -28,6 +28,7 @@ from gway.projects.web.auth.store import (
     Token,
     User,
     expiry_of,
+    name_taken,
     unknown_user,
 )
 from gway.settings import Setting
@@ -277,6 +278,12 @@ class Accounts:
         if found is None:
             raise unknown_user(name)
         return found
+
+    def check_new(self, name: str) -> None:
+        """Refuse a name that is none, or that an account has already."""
+        name = checked_name(name)
+        if name in self.refresh().users:
+            raise name_taken(name)
 
     def create(self, name: str, password: str, role: str | None = None) -> str:
         """Make an account; gives its role."""

@@ -131,7 +131,7 @@ class Store:
 
         def write(connection: sqlite3.Connection) -> str:
             if connection.execute("SELECT 1 FROM users WHERE name = ?", (name,)).fetchone():
-                raise UsageError(f"there is an account {name!r} already", "choose another name")
+                raise name_taken(name)
             alone = _admins_but(connection, "") == 0
             if alone and role not in (None, "admin"):
                 raise UsageError(
@@ -392,6 +392,10 @@ def _check_admin_left(connection: sqlite3.Connection, name: str, force: bool) ->
         raise UsageError(
             f"{name!r} is the last admin", "make another one first, or insist with --force"
         )
+
+
+def name_taken(name: str) -> UsageError:
+    return UsageError(f"there is an account {name!r} already", "choose another name")
 
 
 def unknown_user(name: str) -> UnknownName:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import getpass
 import sys
 from datetime import datetime
 from typing import Literal
@@ -14,6 +13,7 @@ from gway import gw
 from gway.errors import UsageError
 from gway.projects.web.auth.accounts import Accounts
 from gway.projects.web.auth.passwords import new_password
+from gway.prompts import ask_twice
 from gway.web.auth import Gate
 
 Role = Literal["viewer", "operator", "admin"]
@@ -77,6 +77,7 @@ def create_user(name: str, *, role: Role | None = None, stdin: bool = False) -> 
         keys and settings; the first account is an admin's
     :param stdin: read the password from standard input
     """
+    book().check_new(name)  # before anybody thinks of a password
     password, made = _password(name, stdin)
     given = book().create(name, password, role)
     return _told(name.strip().lower(), given, password if made else None)
@@ -130,12 +131,8 @@ def _password(name: str, stdin: bool) -> tuple[str, bool]:
         return password, False
     if gw.serving or not sys.stdin.isatty():
         return new_password(), True
-    password = getpass.getpass(f"Password of {name} (empty: make one): ")
-    if not password:
-        return new_password(), True
-    if getpass.getpass("The same again: ") != password:
-        raise UsageError("these were two different passwords")
-    return password, False
+    password = ask_twice(f"Password of {name} (empty: make one): ", "passwords")
+    return (password, False) if password else (new_password(), True)
 
 
 # --- sessions ----------------------------------------------------------------
