@@ -1,12 +1,15 @@
-"""What a command brings about: pure rules that tell an effect from a coincidence."""
+"""What a command asks for and brings about: pure rules that tell an effect from a coincidence."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import msgspec
 
 from gway.projects.ocpp.transactions.rules import same_tag
+
+GIST_LENGTH = 60
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -106,3 +109,19 @@ def effect_of(action: str, payload: Payload, event: Event) -> Effect | None:
     """Tell what an event has to do with a command that was sent before it."""
     rule = EFFECTS.get(action)
     return None if rule is None else rule(payload, event)
+
+
+def gist(payload: Mapping[str, Any]) -> str:
+    """Say in a few words what a command asks for: `ConnectionTimeOut=45`, `type Soft`.
+
+    :param payload: as it is shown, without secrets
+    """
+    if "key" in payload and "value" in payload:
+        words = f"{payload['key']}={payload['value']}"
+    else:
+        words = ", ".join(
+            f"{name} {value}" for name, value in payload.items() if isinstance(value, (str, int))
+        )
+    return (
+        words if len(words) <= GIST_LENGTH else f"{words[: GIST_LENGTH - 1]}\N{HORIZONTAL ELLIPSIS}"
+    )

@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from gway import gw
-from gway.projects.ocpp.csms.effects import EFFECTS
+from gway.projects.ocpp.csms.effects import EFFECTS, gist
 from gway.projects.ocpp.csms.pages import PAGES
 from gway.projects.ocpp.csms.topics import topic_of
 from gway.web.page import Page
-from gway.web.tables import Column, table_of
+from gway.web.tables import Column, Note, table_of
 
 if TYPE_CHECKING:
     from gway.projects.ocpp.csms.central import CentralSystem
@@ -24,14 +24,19 @@ _REFUSALS = frozenset({"Rejected", "NotSupported", "NotImplemented", "Failed", "
 
 COLUMNS = (
     Column("queued_at", "Queued", kind="time"),
-    Column("action", "Command"),
+    Column("action", "Command", note=lambda row: _what(row)),
     Column("state"),
-    Column("status", "Answer", show=lambda row: _outcome(row) if row["answered_at"] else ""),
+    Column("status", "Answer", show=lambda row: _answer(row)),
     Column("answered_at", "Answered", kind="time"),
     Column("effect", "What followed"),
     Column("error", "Trouble"),
     Column("payload", "Content", sortable=False, show=lambda row: "", part="command_content"),
 )
+
+
+def _what(row: Mapping[str, Any]) -> Note | None:
+    words = gist(row["payload"])
+    return Note(words) if words else None
 
 
 def view_charger_commands(
@@ -110,6 +115,10 @@ def _shown(row: Row) -> Row:
 def _outcome(row: Mapping[str, Any]) -> str:
     outcome = str(row["status"] or row["error_code"] or row["state"])
     return f"{outcome}, late" if row["late"] else outcome
+
+
+def _answer(row: Mapping[str, Any]) -> str:
+    return _outcome(row) if row["status"] or row["error_code"] else ""
 
 
 def _tone(row: Row) -> str:

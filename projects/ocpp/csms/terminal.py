@@ -8,6 +8,7 @@ from typing import Any
 
 from gway import gw
 from gway.output import Styled
+from gway.projects.ocpp.csms.effects import gist
 from gway.web import formats
 
 Row = Mapping[str, Any]
@@ -69,6 +70,7 @@ def commands(rows: Sequence[Row]) -> list[dict[str, Any]]:
         {
             "command_id": row["command_id"],
             "action": row["action"],
+            "what": gist(row["payload"]),
             "state": _state(row),
             "answer": row["status"] or row["error_code"],
             "what_followed": row["effect"] or row["error"],

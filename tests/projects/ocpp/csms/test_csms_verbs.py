@@ -8,8 +8,9 @@ import pytest
 from gway import resolver
 from gway.errors import GwayError, UnknownName, UsageError
 from gway.marks import access_of
-from gway.projects.ocpp.csms import csms, orders
+from gway.projects.ocpp.csms import csms, orders, terminal
 from gway.projects.ocpp.csms.central import CentralSystem
+from gway.projects.ocpp.csms.effects import gist
 from gway.projects.ocpp.csms.measures import Measures
 from gway.projects.ocpp.messages.catalogue import CENTRAL_SYSTEM_ACTIONS
 
@@ -111,6 +112,23 @@ def test_an_action_that_does_not_exist_is_a_mistake_in_the_command_line(run):
     done = run("ocpp.csms", "send", "CPX", "Rest")
     assert done.code == 2
     assert "did you mean 'Reset'?" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("payload", "words"),
+    [
+        ({"key": "ConnectionTimeOut", "value": "45"}, "ConnectionTimeOut=45"),
+        ({"type": "Soft"}, "type Soft"),
+        ({"connectorId": 1, "csChargingProfiles": {"stackLevel": 0}}, "connectorId 1"),
+        ({}, ""),
+        ({"location": "ftp://host/" + "x" * 100}, "location ftp://host/" + "x" * 39 + "…"),
+    ],
+)
+def test_a_command_is_told_by_what_it_asks_for(payload, words):
+    assert gist(payload) == words
+    row = {"payload": payload, "command_id": "1", "action": "A", "status": "", "error_code": ""}
+    told = {"state": "answered", "effect": "", "error": "", "queued_at": None, "late": False}
+    assert terminal.commands([row | told])[0]["what"] == words
 
 
 def test_looking_shows_chargers_commands_and_counters(serving, line):

@@ -85,6 +85,7 @@ def test_commands_have_twins_and_say_how_each_went(browser, line):
     assert len(rows(browser, "charger-commands", "charger_id=CPX&q=rejected")) == 1
     page = browser.get(f"{BASE}/charger-commands?charger_id=CPX")
     assert "answered Rejected" in page.words
+    assert "Reset type " in page.words
     assert '<tr id="command-' in page.text
 
 
