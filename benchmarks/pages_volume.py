@@ -25,6 +25,10 @@ QUICK_VOLUME = Volume(chargers=20, transactions=1_000)
 ALSO = ("ocpp.sink", "ocpp.evcs", "web.auth", "web.nav")  # what has pages besides
 AWAY = "ws://127.0.0.1:9/ocpp"  # a remote where nobody listens: what is to be told it is queued
 P95_MS = 300
+DOWNLOAD_MS = (
+    1_000  # of 10,000 rows, which a program or a spreadsheet reads and nobody waits before
+)
+DOWNLOAD = "details, 10,000 rows"
 TURNS = 12
 RECORDS = 1_000  # are made up for when a server starts; until then it is busy with that
 SORTED = (
@@ -74,9 +78,12 @@ def pages(volume: Volume) -> Iterator[tuple[str, str]]:
     yield "charger-status", "/ocpp/csms/charger-status"
     yield from _of_chargers(volume, charger)
     yield "index", data
+    yield "details", f"{data}/charger-details"
     yield from _twins("summary", f"{data}/charger-summary", "")
     yield from _twins("transaction", f"{data}/transaction", f"?transaction_id={middle}")
-    yield from _twins("details", f"{data}/charger-details", "")
+    yield from _twins("details, 1,000 rows", f"{data}/charger-details", "?per_page=1000")
+    for form in ("JSON", "CSV"):
+        yield f"{DOWNLOAD}, {form}", f"{data}/charger-details.{form.lower()}"
     yield from _twins("details of one", f"{data}/charger-details", f"?charger_id={charger}")
     for column in SORTED:
         yield f"details by {column}", f"{data}/charger-details?sort=-{column}"
@@ -133,7 +140,8 @@ def _measure(bench: Bench, server: ServerProcess, volume: Volume, turns: int) ->
         took, length = _times(connection, path, turns)
         middle, late = percentile(took, 50) / 1e6, percentile(took, 95) / 1e6
         bench.report.add(name, middle, "ms", f"p95 {late:.1f} ms, {length / 1024:,.0f} KiB")
-        bench.report.at_most(f"{name}, p95", late, P95_MS, "ms")
+        most_ms = DOWNLOAD_MS if name.startswith(DOWNLOAD) else P95_MS
+        bench.report.at_most(f"{name}, p95", late, most_ms, "ms")
     connection.close()
     stall_ms = float(str(server.ask("stall")["stall_ms"]))
     bench.report.add("longest stall of the hub", stall_ms, "ms")
