@@ -22,6 +22,7 @@ MOST_LINES = 3  # of a text in a table that is short of room
 LONG_WORD = 40
 FOLDED = 24
 DEFAULT_WIDTH = 80
+TIMES_NOTE = "times are UTC"
 
 Row = Mapping[str, Any]
 
@@ -35,18 +36,10 @@ def write_table(rows: Sequence[Row], columns: Sequence[str], out: TextIO) -> Non
     if left_out := [_words(column) for column in columns if column not in filled]:
         notes.append(f"empty and left out: {', '.join(left_out)}")
     width = width_of(out)
-    texts = {column: [_words(column), *cells[column]] for column in filled}
-    widths = fitted(texts, width)
+    widths = fitted({column: [_words(column), *cells[column]] for column in filled}, width)
     if widths is None:
-        # The first column says what a row is about, and is there to be copied.
-        soft = [column for column in filled[1:] if _is_soft(rows, column)]
-        widths = fitted(texts, width, soft)
-        for column, wide in zip(filled, widths or [], strict=False):
-            if column in soft:
-                cut = [shortened(text, wide) for text in cells[column]]
-                if any(text.endswith("…") for text in cut) and "long texts are cut" not in notes:
-                    notes.append("long texts are cut")
-                cells[column] = cut
+        widths, was_cut = _cut_to_fit(rows, filled, cells, width)
+        notes += ["long texts are cut"] if was_cut else []
     if widths is None:
         for number, row in enumerate(rows):
             if number:
@@ -55,14 +48,35 @@ def write_table(rows: Sequence[Row], columns: Sequence[str], out: TextIO) -> Non
     else:
         _write_rich(rows, cells, dict(zip(filled, widths, strict=True)), width, out)
         if any(_is_time(row.get(column)) for row in rows for column in filled):
-            notes.insert(0, "times are UTC")
+            notes.insert(0, TIMES_NOTE)
     _write_notes(notes, width, out)
+
+
+def _cut_to_fit(
+    rows: Sequence[Row], filled: Sequence[str], cells: dict[str, list[str]], width: int
+) -> tuple[list[int] | None, bool]:
+    """Cut texts in their cells until all columns fit; gives the widths, and whether any was cut.
+
+    The first column stays: it says what a row is about, and is there to be copied.
+    """
+    soft = [column for column in filled[1:] if _is_soft(rows, column)]
+    texts = {column: [_words(column), *cells[column]] for column in filled}
+    widths = fitted(texts, width, soft)
+    was_cut = False
+    for column, wide in zip(filled, widths or (), strict=False):
+        if column in soft:
+            cut = [shortened(text, wide) for text in cells[column]]
+            was_cut |= any(
+                len(short) < len(text) for short, text in zip(cut, cells[column], strict=True)
+            )
+            cells[column] = cut
+    return widths, was_cut
 
 
 def _write_notes(notes: Sequence[str], width: int, out: TextIO) -> None:
     if not notes:
         return
-    hint = "" if list(notes) == ["times are UTC"] else " (--json has all)"
+    hint = "" if list(notes) == [TIMES_NOTE] else " (--json has all)"
     for line in textwrap.wrap("; ".join(notes) + hint, width):
         out.write(coloured(line, "dim", out) + "\n")
 

@@ -159,18 +159,13 @@ class Table:
     view: str = ""
     controls: bool = True
     names: tuple[str, ...] = field(init=False)
+    # What this visitor sees: without columns of buttons that are not for them.
+    drawn: tuple[Column, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(column.name for column in self.columns))
-
-    @property
-    def drawn(self) -> list[Column]:
-        """The columns that this visitor sees: without buttons that are not for them."""
-        return [
-            column
-            for column in self.columns
-            if not column.needs or may(*column.needs.rsplit("/", 1))
-        ]
+        drawn = (one for one in self.columns if not one.needs or may(*one.needs.rsplit("/", 1)))
+        object.__setattr__(self, "drawn", tuple(drawn))
 
     @property
     def size(self) -> int:

@@ -120,6 +120,7 @@ class Chargers:
 
 
 async def draw(charger: Obedient, energy_wh: int, power_w: int) -> None:
+    """Tell a register and a power."""
     sampled = [
         {"value": str(energy_wh)},
         {"value": str(power_w), "measurand": "Power.Active.Import", "unit": "W"},

@@ -22,7 +22,7 @@ from ocpp.v16 import call
 from websockets.sync.client import connect
 
 from gway.resolver import install
-from tests.browser.chargers import Chargers, Obedient, now
+from tests.browser.chargers import Chargers, Obedient, draw, now
 from tests.browser.conftest import Served, begin
 from tests.projects.ocpp.data.conftest import Site as History
 from tests.projects.ocpp.data.conftest import power_sample
@@ -197,16 +197,6 @@ def charging(made: Furnished) -> None:
     made.chargers.do(charger.begin("ADA"))
     for step in range(1, 8):
         made.chargers.do(draw(charger, 1_000 + 150 * step, 6_000 + 700 * step))
-
-
-async def draw(charger: Obedient, energy_wh: int, power_w: int) -> None:
-    """Tell a register and a power."""
-    sampled = [
-        {"value": str(energy_wh)},
-        {"value": str(power_w), "measurand": "Power.Active.Import", "unit": "W"},
-    ]
-    value = {"timestamp": now(), "sampled_value": sampled}
-    await charger.call(call.MeterValues(1, [value], charger.transaction_id))
 
 
 async def orphan(charger: Obedient) -> None:

@@ -95,12 +95,8 @@ from gway.projects.ocpp.csms.pages_messages import (
     render_message_log,
     view_charger_messages,
 )
-from gway.projects.ocpp.csms.pages_refused import (
-    view_refused_chargers,
-)
-from gway.projects.ocpp.csms.period import (
-    view_charger_transactions,
-)
+from gway.projects.ocpp.csms.pages_refused import view_refused_chargers
+from gway.projects.ocpp.csms.period import view_charger_transactions
 from gway.projects.ocpp.csms.readmodel import Sort, Status
 
 if TYPE_CHECKING:

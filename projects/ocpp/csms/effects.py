@@ -122,6 +122,6 @@ def gist(payload: Mapping[str, Any]) -> str:
         words = ", ".join(
             f"{name} {value}" for name, value in payload.items() if isinstance(value, (str, int))
         )
-    return (
-        words if len(words) <= GIST_LENGTH else f"{words[: GIST_LENGTH - 1]}\N{HORIZONTAL ELLIPSIS}"
-    )
+    if len(words) <= GIST_LENGTH:
+        return words
+    return f"{words[: GIST_LENGTH - 1]}\N{HORIZONTAL ELLIPSIS}"

@@ -22,9 +22,15 @@ Row = dict[str, Any]
 _TONES = {"queued": "wait", "sent": "wait", "answered": "ok", "failed": "bad", "refused": "bad"}
 _REFUSALS = frozenset({"Rejected", "NotSupported", "NotImplemented", "Failed", "UnlockFailed"})
 
+
+def _what(row: Mapping[str, Any]) -> Note | None:
+    words = gist(row["payload"])
+    return Note(words) if words else None
+
+
 COLUMNS = (
     Column("queued_at", "Queued", kind="time"),
-    Column("action", "Command", note=lambda row: _what(row)),
+    Column("action", "Command", note=_what),
     Column("state"),
     Column("status", "Answer", show=lambda row: _answer(row)),
     Column("answered_at", "Answered", kind="time"),
@@ -32,11 +38,6 @@ COLUMNS = (
     Column("error", "Trouble"),
     Column("payload", "Content", sortable=False, show=lambda row: "", part="command_content"),
 )
-
-
-def _what(row: Mapping[str, Any]) -> Note | None:
-    words = gist(row["payload"])
-    return Note(words) if words else None
 
 
 def view_charger_commands(
